@@ -1,0 +1,242 @@
+"""The mapping file: which tables, columns or files are which objects, keys, parents, dates, owner and deletion flag.
+
+One TOML file per source, the same for a CRM in SQL, a vendor's API and a folder of exports. Everything that is written
+is checked, and an unknown word is refused with its place in the file, for it might have been a restriction.
+
+Example
+-------
+::
+
+    format = "steward-mapping/1"
+    system = "sql"
+    tenant = "demo"
+    environment = "sandbox"
+
+    [objects.contact]
+    table = "contact"
+    key = "id"
+    role = "person"
+    label = ["first_name", "last_name"]
+    modified = "updated_at"
+    version = "row_version"
+    owner = "owner_id"
+    parents = { company_id = "company", owner_id = "user" }
+    soft_delete = { column = "is_deleted", deleted = "1", live = "0" }
+
+Left to others: reading what it points to (``steward.crm.sql``, ``steward.crm.files``), proposing one from a schema.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping as MappingABC
+from typing import Literal
+
+import msgspec
+
+from steward.errors import SchemaMismatchError
+from steward.messages import N_
+
+FORMAT = "steward-mapping/1"
+
+Role = Literal[
+    "person", "company", "user", "lead", "deal", "quote", "order", "invoice", "payment", "contract", "ticket",
+    "activity", "note", "file", "membership", "other",
+]  # fmt: skip
+"""What an object is to the business; impact, staleness and protections follow it."""
+
+OnDelete = Literal["block", "detach", "reassign", "cascade"]
+
+_NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of mapping parts: immutable, keyword only, unknown words refused."""
+
+
+class SoftDelete(_Strict):
+    """How the system marks a record as deleted.
+
+    Attributes
+    ----------
+    column : str
+    deleted, live : str or None
+        Text forms of the marks. ``deleted`` None means: any value that is not NULL (a time of deletion); ``live``
+        None means NULL.
+    at, by : str or None
+        Columns to stamp with time and user, where the system has them.
+    """
+
+    column: str
+    deleted: str | None = None
+    live: str | None = None
+    at: str | None = None
+    by: str | None = None
+
+
+class OpenWhen(_Strict):
+    """Which records are open business: ``column`` holds one of ``values``, or ``not_in`` none of them."""
+
+    column: str
+    values: tuple[str, ...] = ()
+    not_in: tuple[str, ...] = ()
+
+
+class ActivityBy(_Strict):
+    """Which activities the person began: ``column`` holds one of ``values`` (a reply, a login, a call, a click)."""
+
+    column: str
+    values: tuple[str, ...]
+
+
+class ObjectMapping(_Strict):
+    """One object of a source.
+
+    Attributes
+    ----------
+    table : str or None
+        Table (SQL) or module (vendor). None: the object's name.
+    files : tuple of str
+        For exports: file names or patterns relative to the mapping file's folder.
+    key : str
+        Column of the id.
+    role : Role
+    label : tuple of str
+        Columns that name the record to people.
+    parents : mapping of str to str
+        Column → object it refers to.
+    on_delete : mapping of str to OnDelete
+        Column of ``parents`` → what happens to this record when that parent is deleted; ``block`` where not given.
+    created, modified, version, owner : str or None
+        Columns.
+    event : str or None
+        Column with the business date (closing date, invoice date, time of the activity).
+    amount : str or None
+        Column with a money amount, for impact and value at stake.
+    open_when : OpenWhen or None
+        Required for roles whose open records protect, else the protection counts as not loaded and protects.
+    begun_by_person : ActivityBy or None
+        For ``activity``; None counts every activity as begun by the person.
+    active_when : OpenWhen or None
+        For ``user``: which users are active.
+    soft_delete : SoftDelete or None
+    dates : mapping of str to str
+        Column → ``strptime`` format. Columns that are not listed stay text; nothing is guessed.
+    encoding, delimiter, sheet : str or None
+        For files: declared instead of recognised.
+    writable : tuple of str or None
+        Columns the executor may write; None means all but the key.
+    retention : str or None
+        Name of the retention rule of the policy that linked documents of this object fall under.
+    """
+
+    key: str
+    table: str | None = None
+    files: tuple[str, ...] = ()
+    role: Role = "other"
+    label: tuple[str, ...] = ()
+    parents: dict[str, str] = {}
+    on_delete: dict[str, OnDelete] = {}
+    created: str | None = None
+    modified: str | None = None
+    version: str | None = None
+    owner: str | None = None
+    event: str | None = None
+    amount: str | None = None
+    open_when: OpenWhen | None = None
+    begun_by_person: ActivityBy | None = None
+    active_when: OpenWhen | None = None
+    soft_delete: SoftDelete | None = None
+    dates: dict[str, str] = {}
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+    writable: tuple[str, ...] | None = None
+    retention: str | None = None
+    name: str = ""  # filled in from the table's heading
+
+    @property
+    def source(self) -> str:
+        """Table or module name."""
+        return self.table or self.name
+
+
+class Mapping(_Strict):
+    """A whole mapping file."""
+
+    format: str
+    system: str
+    tenant: str
+    environment: str
+    objects: dict[str, ObjectMapping]
+    options: dict[str, str] = {}
+
+    def ordered(self) -> tuple[ObjectMapping, ...]:
+        """Objects with parents before children; objects in a cycle keep the order of the file."""
+        done: dict[str, ObjectMapping] = {}
+        pending = dict(self.objects)
+        while pending:
+            ready = [n for n, o in pending.items() if all(p in done or p == n or p not in pending for p in o.parents.values())]
+            for name in ready or [next(iter(pending))]:
+                done[name] = pending.pop(name)
+        return tuple(done.values())
+
+    def children_of(self, name: str) -> tuple[tuple[ObjectMapping, str], ...]:
+        """Objects and columns that refer to ``name``."""
+        return tuple((o, c) for o in self.objects.values() for c, p in o.parents.items() if p == name)
+
+
+def parse_mapping(text: str, *, where: str = "mapping") -> Mapping:
+    """Read a mapping file's text.
+
+    Parameters
+    ----------
+    where : str
+        Name of the file, for messages.
+
+    Raises
+    ------
+    SchemaMismatchError
+        Not TOML, an unknown word, a missing key, a name that is not ``[a-z][a-z0-9_]*``, a parent that is not mapped.
+    """
+    try:
+        raw = msgspec.toml.decode(text, type=Mapping, strict=True)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise SchemaMismatchError(
+            N_("The mapping {where} cannot be used: {problem}"),
+            next_step=N_("Mend the file; docs/reference/mapping.md describes every word."),
+            where=where,
+            problem=str(error),
+        ) from None
+    if raw.format != FORMAT:
+        raise SchemaMismatchError(
+            N_("The mapping {where} says format {format}; this version reads {known}."), where=where, format=raw.format, known=FORMAT
+        )
+    if not raw.objects:
+        raise SchemaMismatchError(N_("The mapping {where} names no object."), where=where)
+    objects: dict[str, ObjectMapping] = {}
+    for name, entry in raw.objects.items():
+        _check(name, entry, raw.objects, where)
+        objects[name] = msgspec.structs.replace(entry, name=name)
+    return msgspec.structs.replace(raw, objects=objects)
+
+
+def _check(name: str, entry: ObjectMapping, objects: MappingABC[str, ObjectMapping], where: str) -> None:
+    def refuse(problem: str, **facts: object) -> SchemaMismatchError:
+        return SchemaMismatchError(problem, where=where, object=name, **facts)
+
+    if not _NAME.match(name):
+        raise refuse(N_("The mapping {where} names an object {object}; names are lower-case letters, digits and _."))
+    if entry.name:
+        raise refuse(N_("The mapping {where} sets 'name' inside {object}; the heading is the name."))
+    for column, parent in entry.parents.items():
+        if parent not in objects:
+            raise refuse(
+                N_("The mapping {where}: {object}.{column} refers to {parent}, which is not mapped."), column=column, parent=parent
+            )
+    for column in entry.on_delete:
+        if column not in entry.parents:
+            raise refuse(N_("The mapping {where}: on_delete of {object} names {column}, which is not in its parents."), column=column)
+    for rule in (entry.open_when, entry.active_when):
+        if rule is not None and bool(rule.values) == bool(rule.not_in):
+            raise refuse(N_("The mapping {where}: {object} needs exactly one of 'values' and 'not_in'."))
