@@ -77,11 +77,14 @@ class Decision:
     until : date or None
         For ``defer``.
     choices : mapping of str to str
-        For ``merge_into``: field name → id of the member whose value the survivor shall carry.
+        For ``merge_into``: field name → id of the member whose value the survivor shall carry. For ``not_duplicate``:
+        id of each record of the same object that this one is told apart from → ``apart``; empty means all records of
+        the group.
     undoes : str or None
         For ``undo`` and ``redo``: the group concerned.
     supersedes : str or None
-        The decision id of another reviewer that this one knowingly replaces.
+        The decision id of another reviewer that this one knowingly replaces; several ids are separated by blanks, so
+        that one named person can resolve a conflict between two others.
     """
 
     id: str
@@ -160,8 +163,9 @@ def fold(log: Iterable[Decision]) -> Standing:
     * Entries of different reviewers on one record that differ in action or target are a conflict, unless the later
       names the earlier in ``supersedes``. The clock never decides.
     * An undone group counts as if it had never been made; ``redo`` makes it count again.
-    * ``comment`` changes nothing. ``not_duplicate`` on a case separates the record from the case's other members
-      (``target`` is not used; the pair list comes from the group: every two keys of the group).
+    * ``comment`` changes nothing. ``not_duplicate`` separates the record from those named in ``choices`` (one member
+      taken out of a cluster), or, where ``choices`` is empty, every two keys of the group from each other. The pairs
+      are remembered until the same reviewer, or a decision that knowingly supersedes, merges exactly these two.
     * A person's decision supersedes a rule's, and never the reverse.
     """
     entries = list(log)
@@ -174,17 +178,25 @@ def fold(log: Iterable[Decision]) -> Standing:
 
     per_key: dict[RecordKey, dict[str, Decision]] = {}
     replaced: set[str] = set()
-    apart: dict[str, list[RecordKey]] = {}
+    together: dict[str, list[RecordKey]] = {}
+    apart: dict[tuple[RecordKey, RecordKey], str] = {}
     for entry in entries:
         if entry.action in _LOG_ONLY or entry.group in undone:
             continue
         if entry.supersedes:
-            replaced.add(entry.supersedes)
+            replaced.update(entry.supersedes.split())
         mine = per_key.setdefault(entry.key, {})
         mine.pop(entry.reviewer, None)  # re-insert at the end: order is the log's order
         mine[entry.reviewer] = entry
         if entry.action is DecisionAction.NOT_DUPLICATE:
-            apart.setdefault(entry.group, []).append(entry.key)
+            group = together.setdefault(entry.group, [])
+            others = [RecordKey(entry.key.object, i) for i in entry.choices] or group
+            apart.update({pair_of(entry.key, other): entry.reviewer for other in others if other != entry.key})
+            group.append(entry.key)
+        elif entry.action is DecisionAction.MERGE and entry.target is not None:
+            merged = pair_of(entry.key, RecordKey(entry.key.object, entry.target))
+            if entry.supersedes or apart.get(merged) == entry.reviewer:
+                apart.pop(merged, None)
 
     by_key: dict[RecordKey, Decision] = {}
     conflicts: list[Conflict] = []
@@ -200,7 +212,9 @@ def fold(log: Iterable[Decision]) -> Standing:
             if (other.action, other.target) != (first.action, first.target):
                 conflicts.append(Conflict(key, first, other))
                 break
-    pairs = {
-        (min(a, b), max(a, b)) for keys in apart.values() for i, a in enumerate(keys) for b in keys[i + 1 :] if a != b
-    }
-    return Standing(by_key, tuple(sorted(conflicts, key=lambda c: c.key)), frozenset(pairs), frozenset(undone))
+    return Standing(by_key, tuple(sorted(conflicts, key=lambda c: c.key)), frozenset(apart), frozenset(undone))
+
+
+def pair_of(a: RecordKey, b: RecordKey) -> tuple[RecordKey, RecordKey]:
+    """Return two keys in their order, so that a pair has one name."""
+    return (a, b) if a <= b else (b, a)
