@@ -312,7 +312,7 @@ def _check_rare(item: Item, census: _Census) -> None:
         if item.target == item.id:
             raise _wrong("target")
         census.survivors.add(hash((item.object, item.target)))
-    sets = [(r.object, r.field) for r in item.related]
+    sets = [(r.object, r.field, r.rule) for r in item.related]
     if sets != sorted(set(sets)):
         raise _wrong("related")
     for related in item.related:

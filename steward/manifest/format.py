@@ -76,8 +76,14 @@ class Statement(Doc, Generic[P], frozen=True, kw_only=True):
     predicate: P
 
 
+Rule = Literal["detach", "move", "reassign"]
+"""``block`` holds a record back and ``cascade`` makes items of the children, so neither stands in an item."""
+
+
 class RelatedSet(Doc, frozen=True):
     """What hangs on a record through one field, as reviewed, and what becomes of it.
+
+    Children that are items of the same manifest come before the record and are in no set.
 
     ``digest`` is over the sorted ids of the children (:func:`steward.manifest.chunks.ids_digest`): the executor reads
     them anew, and any other set is drift.
@@ -85,7 +91,7 @@ class RelatedSet(Doc, frozen=True):
 
     object: ObjectName
     field: Name
-    rule: Literal["detach", "reassign", "cascade", "move"]
+    rule: Rule
     target: Annotated[str, Meta(min_length=1, max_length=255)] | None
     count: Positive
     digest: Hex
@@ -118,7 +124,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     choices : dict
         For ``merge_into`` only: field → id of the member whose value the survivor shall carry.
     related : tuple of RelatedSet
-        Every child set of the record, each with its rule. Children of rule ``cascade`` are items of their own.
+        Every child set of the record, each with its rule, sorted by object, field and rule.
     reasons : tuple of str
         Codes of the evidence; never sentences.
     score : int

@@ -333,7 +333,9 @@ def _check_all(signatures: Sequence[tuple[str, bytes]], known: dict[str, Trusted
 
 def _check_root(document: Trust, valid: set[str], *, revoked: set[str], issued: datetime) -> None:
     people = {
-        h.person: h.key.key.material for h in document.root.holders if h.key.keyid in valid and h.key.keyid not in revoked
+        h.person: h.key.key.material
+        for h in document.root.holders
+        if h.key.keyid in valid and h.key.keyid not in revoked and h.key.valid_at(issued)
     }
     found = min(len(people), len(set(people.values())))
     if found < document.root.threshold:

@@ -1,0 +1,421 @@
+"""From decisions to a draft: what will be proposed, in which order, and what is held back and why.
+
+A draft takes what people decided, the records as the snapshot holds them, what protects them and what hangs on them.
+Each decision becomes an item or is held back with a code and a sentence; nothing is left out in silence. Children come
+before their parents, so that at no time a live record refers to one that is gone.
+
+Limits refuse the whole draft: deleting the first thousand of too many would be a decision nobody made.
+
+Left to others: reading all this (``steward.commands.propose``, ``steward.workbench``), writing the folder
+(``steward.manifest_files``), signing (``steward.signing``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Protocol
+
+from steward.decisions import DecisionAction, Standing
+from steward.errors import IncompleteSnapshotError, LimitExceededError, PolicyInvalidError, UsageError
+from steward.evidence import Evidence
+from steward.manifest.chunks import ItemsSummary, write_items
+from steward.manifest.codec import encode
+from steward.manifest.format import (
+    IRREVERSIBLE,
+    ITEMS_NAME,
+    MANIFEST_TYPE,
+    BackupRef,
+    FieldChange,
+    HeldBack,
+    Item,
+    Limits,
+    ManifestPredicate,
+    PolicyRef,
+    Proposer,
+    SnapshotRef,
+    Statement,
+    Subject,
+)
+from steward.manifest.plan_items import Planner
+from steward.messages import N_
+from steward.records import Link, RecordKey, Snapshot
+
+GRACE_SOFT = timedelta(hours=24)
+GRACE_HARD = timedelta(days=7)
+MAX_LIFE = timedelta(days=30)
+DEFAULT_LIFE = timedelta(days=14)
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+class ObjectRules(Protocol):
+    """What a draft needs to know of a mapped object; ``steward.crm.mapping.ObjectMapping`` is one."""
+
+    @property
+    def soft_delete(self) -> object | None:
+        """How the system marks a record as deleted; None means that a delete is for good."""
+        ...
+
+    @property
+    def parents(self) -> Mapping[str, str]:
+        """Column → object it refers to."""
+        ...
+
+    @property
+    def on_delete(self) -> Mapping[str, str]:
+        """Column → ``block``, ``detach``, ``reassign`` or ``cascade``."""
+        ...
+
+
+class ProtectionLike(Protocol):
+    """What keeps a record; ``steward.policy.Protection`` is one."""
+
+    @property
+    def code(self) -> str:
+        """Stable word."""
+        ...
+
+    @property
+    def outcome(self) -> str:
+        """``keep``, ``restrict`` or ``anonymise``."""
+        ...
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordState:
+    """A record as the snapshot holds it."""
+
+    digest: str
+    version: str | None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record that was decided on and is not proposed."""
+
+    key: RecordKey
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRules:
+    """What policy says to a draft. A limit that is None is missing, and a missing limit refuses.
+
+    Attributes
+    ----------
+    max_percent_of_object, max_drift_percent, max_error_percent : int or None
+        Hundredths of a percent.
+    grace_soft, grace_hard : timedelta
+        At least 24 hours and 7 days count outside a sandbox.
+    recipients : tuple of str
+        Ids in the trust store, two or more.
+    anonymise : mapping
+        Object → fields and methods; an object that is not named cannot be anonymised.
+    reassign_to : mapping of str to str
+        Object → id of the new owner or parent for children with the rule ``reassign``.
+    hard : frozenset of str
+        Objects that are deleted for good although the system has a recycle bin.
+    """
+
+    policy_digest: str
+    policy_version: str
+    max_records: int | None
+    max_percent_of_object: int | None
+    max_drift_percent: int | None = 500
+    max_error_percent: int | None = 200
+    canary: int = 20
+    rate_per_minute: int = 6_000
+    window: str = "any"
+    grace_soft: timedelta = GRACE_SOFT
+    grace_hard: timedelta = GRACE_HARD
+    retain_days: int = 90
+    recipients: tuple[str, ...] = ()
+    anonymise: Mapping[str, Sequence[FieldChange]] = field(default_factory=dict)
+    reassign_to: Mapping[str, str] = field(default_factory=dict)
+    hard: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A manifest before it is bytes.
+
+    Attributes
+    ----------
+    items : tuple of Item
+        In order of work.
+    held_back : tuple of Held
+        Sorted by key and code.
+    """
+
+    items: tuple[Item, ...]
+    held_back: tuple[Held, ...]
+    snapshot: Snapshot
+    rules: DraftRules
+    proposer: Proposer
+    manifest_id: str
+    created_at: datetime
+    not_before: datetime
+    expires_at: datetime
+    trust_version: int
+    sizes: Mapping[str, int]
+    supersedes: str | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """``object/action`` → records."""
+        return dict(sorted(Counter(f"{i.object}/{i.action}" for i in self.items).items()))
+
+    @property
+    def held_by_code(self) -> dict[str, int]:
+        """Code → records held back for it."""
+        return dict(sorted(Counter(h.code for h in self.held_back).items()))
+
+    def held_lines(self) -> bytes:
+        """Return ``held_back.ndjson``: object, id and code per line; sentences stay in the workspace, they may name amounts."""
+        return b"".join(encode({"object": h.key.object, "id": h.key.id, "code": h.code}) + b"\n" for h in self.held_back)
+
+    def statement(self, summary: ItemsSummary) -> bytes:
+        """Return the bytes that people will sign."""
+        predicate = ManifestPredicate(
+            manifest_id=self.manifest_id,
+            system=self.snapshot.system,
+            tenant=self.snapshot.tenant,
+            environment=self.snapshot.environment,
+            snapshot=SnapshotRef(
+                digest=self.snapshot.digest,
+                taken_at=whole_second(self.snapshot.taken_at),
+                connector_version=self.snapshot.connector_version,
+                objects=dict(self.sizes),
+            ),
+            policy=PolicyRef(digest=self.rules.policy_digest, version=self.rules.policy_version),
+            trust_version=self.trust_version,
+            created_at=self.created_at,
+            not_before=self.not_before,
+            expires_at=self.expires_at,
+            proposer=self.proposer,
+            counts=summary.counts,
+            items=summary.info,
+            anonymise={
+                o: tuple(self.rules.anonymise[o]) for o in sorted({i.object for i in self.items if i.action == "anonymise"})
+            },
+            held_back=HeldBack(
+                records=len(self.held_back), sha256=sha256(self.held_lines()).hexdigest(), by_code=self.held_by_code
+            ),
+            limits=Limits(
+                max_records=self.rules.max_records or 0,
+                max_percent_of_object=self.rules.max_percent_of_object or 0,
+                max_drift_percent=self.rules.max_drift_percent or 0,
+                max_error_percent=self.rules.max_error_percent or 0,
+                canary=self.rules.canary,
+                rate_per_minute=self.rules.rate_per_minute,
+                window=self.rules.window,
+            ),
+            backup=BackupRef(recipients=self.rules.recipients, retain_days=self.rules.retain_days),
+            supersedes=self.supersedes,
+        )
+        subject = Subject(name=ITEMS_NAME, digest={"sha256": summary.sha256})
+        return encode(Statement(subject=(subject,), predicate_type=MANIFEST_TYPE, predicate=predicate))
+
+    def write(self, sink: Callable[[bytes], object]) -> bytes:
+        """Write ``items.ndjson`` chunk by chunk to ``sink`` and return the statement's bytes."""
+        return self.statement(write_items(self.items, sink))
+
+
+def new_manifest_id(random: bytes) -> str:
+    """Return a manifest id from 16 random bytes: 26 characters of Crockford's base 32."""
+    if len(random) != 16:
+        raise ValueError("a manifest id needs 16 random bytes")
+    number = int.from_bytes(random, "big")
+    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def whole_second(moment: datetime) -> datetime:
+    """Return ``moment`` in UTC without its fraction."""
+    if moment.tzinfo is None:
+        raise ValueError("times must be aware")
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def draft(
+    standing: Standing,
+    snapshot: Snapshot,
+    states: Mapping[RecordKey, RecordState],
+    protections: Mapping[RecordKey, Sequence[ProtectionLike]],
+    children: Mapping[RecordKey, Sequence[Link]],
+    rules: DraftRules,
+    *,
+    objects: Mapping[str, ObjectRules],
+    evidence: Mapping[RecordKey, Sequence[Evidence]] | None = None,
+    proposer: Proposer,
+    now: datetime,
+    manifest_id: str,
+    trust_version: int,
+    sandbox: bool = False,
+    sizes: Mapping[str, int] | None = None,
+    grace: timedelta | None = None,
+    life: timedelta = DEFAULT_LIFE,
+    supersedes: str | None = None,
+    only: Iterable[RecordKey] | None = None,
+) -> Draft:
+    """Draft a manifest from what stands decided.
+
+    Parameters
+    ----------
+    standing : Standing
+        The folded decision log.
+    states : mapping of RecordKey to RecordState
+        Every record decided on, every survivor, and every child a cascade may reach. One that is not here is not in the
+        snapshot, and is held back.
+    protections : mapping of RecordKey to sequence
+        Every record of ``states`` must be a key, with an empty sequence where nothing protects it: a record whose
+        protections were never computed is held back.
+    children : mapping of RecordKey to sequence of Link
+        Live references to each record.
+    objects : mapping of str to ObjectRules
+        The mapping's objects.
+    evidence : mapping, optional
+        For scores and reason codes.
+    now : datetime
+        Aware; becomes ``createdAt``.
+    sandbox : bool
+        True where the trust store names the environment a sandbox; only there the grace may be shorter.
+    sizes : mapping of str to int, optional
+        Live records per object; the snapshot's rows where not given.
+    grace : timedelta, optional
+        Longer than policy and built-in minimum ask for; in a sandbox any.
+    life : timedelta
+        From start to expiry; expiry is 30 days after ``now`` at most.
+    only : iterable of RecordKey, optional
+        Propose these decisions alone.
+
+    Returns
+    -------
+    Draft
+
+    Raises
+    ------
+    IncompleteSnapshotError
+        The snapshot has rejects.
+    LimitExceededError, PolicyInvalidError
+        Beyond a limit, or a limit is missing.
+    UsageError
+        Nothing is left to propose.
+    """
+    if not snapshot.complete:
+        raise IncompleteSnapshotError(
+            N_("The snapshot {digest} is not complete, so nothing may be deleted by it."),
+            next_step=N_("See its rejects with: steward export rejects. Mend the source and take a new snapshot."),
+            digest=snapshot.digest[:12],
+        )
+    created = whole_second(now)
+    wanted = None if only is None else set(only)
+    held: list[Held] = []
+    for conflict in standing.conflicts:
+        if wanted is None or conflict.key in wanted:
+            held.append(
+                Held(conflict.key, "conflict", N_("Two reviewers decided differently; a named person must resolve it."))
+            )
+    decisions = {d.key: d for d in standing.destructive() if wanted is None or d.key in wanted}
+    planner = Planner(
+        decisions,
+        states,
+        protections,
+        children,
+        objects,
+        rules,
+        evidence or {},
+        contested=frozenset(c.key for c in standing.conflicts),
+        spoken=frozenset(k for k, d in standing.by_key.items() if d.action is not DecisionAction.NOT_DUPLICATE),
+    )
+    items = planner.plan()
+    held += [Held(key, code, sentence) for key, code, sentence in planner.held]
+    sizes = dict(sizes) if sizes is not None else {o.name: o.rows for o in snapshot.objects}
+    held.sort(key=lambda h: (h.key, h.code))
+    _check_limits(items, sizes, rules)
+    if not items:
+        raise UsageError(
+            N_("Nothing is left to propose: {held} decided records are held back."),
+            next_step=N_("See why with: steward propose --explain."),
+            held=len(held),
+        )
+    least = _grace(items, rules)
+    if grace is None:
+        grace = timedelta(0) if sandbox else least
+    elif not sandbox:
+        grace = max(grace, least)
+    start = created + grace
+    expiry = min(start + life, created + MAX_LIFE)
+    if expiry <= start:
+        raise UsageError(N_("The grace period is as long as a manifest may live."))
+    return Draft(
+        items=tuple(items),
+        held_back=tuple(held),
+        snapshot=snapshot,
+        rules=rules,
+        proposer=proposer,
+        manifest_id=manifest_id,
+        created_at=created,
+        not_before=start,
+        expires_at=expiry,
+        trust_version=trust_version,
+        sizes=dict(sorted(sizes.items())),
+        supersedes=supersedes,
+    )
+
+
+def _grace(items: Sequence[Item], rules: DraftRules) -> timedelta:
+    if any(i.action in IRREVERSIBLE for i in items):
+        return max(GRACE_HARD, rules.grace_hard)
+    return max(GRACE_SOFT, rules.grace_soft)
+
+
+def _check_limits(items: Sequence[Item], sizes: Mapping[str, int], rules: DraftRules) -> None:
+    for name in ("max_records", "max_percent_of_object", "max_drift_percent", "max_error_percent"):
+        if getattr(rules, name) is None:
+            raise PolicyInvalidError(
+                N_("The policy sets no limit for {what}, so nothing may be deleted."),
+                next_step=N_("Set it under [limits]; zero means zero."),
+                what=name,
+            )
+    assert rules.max_records is not None and rules.max_percent_of_object is not None
+    if len(items) > rules.max_records:
+        raise LimitExceededError(
+            N_("{found} records would go; the limit is {limit}."),
+            next_step=N_("Propose a part of them, or change the policy."),
+            found=len(items),
+            limit=rules.max_records,
+        )
+    for object, n in Counter(i.object for i in items).items():
+        size = sizes.get(object, 0)
+        if n * 10_000 > size * rules.max_percent_of_object:
+            raise LimitExceededError(
+                N_("{found} of {size} records of {object} would go; the limit is {limit} %."),
+                next_step=N_("Propose a part of them, or change the policy."),
+                object=object,
+                found=n,
+                size=size,
+                limit=rules.max_percent_of_object / 100,
+            )
+
+
+__all__ = [
+    "Draft",
+    "DraftRules",
+    "Held",
+    "ObjectRules",
+    "RecordState",
+    "draft",
+    "new_manifest_id",
+    "whole_second",
+]
