@@ -42,6 +42,7 @@ from steward.manifest.format import (
 )
 from steward.manifest.plan_items import Planner
 from steward.messages import N_
+from steward.policy import Policy, Protection, hundredths
 from steward.records import Link, RecordKey, Snapshot
 
 GRACE_SOFT = timedelta(hours=24)
@@ -68,25 +69,6 @@ class ObjectRules(Protocol):
     @property
     def on_delete(self) -> Mapping[str, str]:
         """Column → ``block``, ``detach``, ``reassign`` or ``cascade``."""
-        ...
-
-
-class ProtectionLike(Protocol):
-    """What keeps a record; ``steward.policy.Protection`` is one."""
-
-    @property
-    def code(self) -> str:
-        """Stable word."""
-        ...
-
-    @property
-    def outcome(self) -> str:
-        """``keep``, ``restrict`` or ``anonymise``."""
-        ...
-
-    @property
-    def sentence(self) -> str:
-        """For people."""
         ...
 
 
@@ -137,13 +119,50 @@ class DraftRules:
     canary: int = 20
     rate_per_minute: int = 6_000
     window: str = "any"
+    max_of_object: Mapping[str, int] = field(default_factory=dict)
     grace_soft: timedelta = GRACE_SOFT
     grace_hard: timedelta = GRACE_HARD
+    grace_sandbox: timedelta = timedelta(0)
+    max_life: timedelta = MAX_LIFE
     retain_days: int = 90
     recipients: tuple[str, ...] = ()
     anonymise: Mapping[str, Sequence[FieldChange]] = field(default_factory=dict)
     reassign_to: Mapping[str, str] = field(default_factory=dict)
     hard: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        policy: Policy,
+        *,
+        recipients: Sequence[str],
+        anonymise: Mapping[str, Sequence[FieldChange]] | None = None,
+        reassign_to: Mapping[str, str] | None = None,
+        hard: Iterable[str] = (),
+    ) -> DraftRules:
+        """Return what a policy says to a draft, with what only the proposer can say."""
+        limits = policy.limits
+        return cls(
+            policy_digest=policy.digest,
+            policy_version=policy.version,
+            max_records=limits.max_records,
+            max_percent_of_object=hundredths(limits.max_percent_of_object),
+            max_drift_percent=hundredths(limits.max_drift_percent),
+            max_error_percent=hundredths(limits.max_error_percent),
+            canary=limits.canary,
+            rate_per_minute=limits.rate_per_minute,
+            window=limits.window,
+            max_of_object=limits.objects,
+            grace_soft=timedelta(hours=policy.grace.soft_hours),
+            grace_hard=timedelta(hours=policy.grace.hard_hours),
+            grace_sandbox=timedelta(hours=policy.grace.sandbox_hours),
+            max_life=timedelta(days=policy.grace.expires_days),
+            retain_days=policy.backup.retain_days,
+            recipients=tuple(recipients),
+            anonymise=anonymise or {},
+            reassign_to=reassign_to or {},
+            hard=frozenset(hard),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +270,7 @@ def draft(
     standing: Standing,
     snapshot: Snapshot,
     states: Mapping[RecordKey, RecordState],
-    protections: Mapping[RecordKey, Sequence[ProtectionLike]],
+    protections: Mapping[RecordKey, Sequence[Protection]],
     children: Mapping[RecordKey, Sequence[Link]],
     rules: DraftRules,
     *,
@@ -293,7 +312,7 @@ def draft(
     sizes : mapping of str to int, optional
         Live records per object; the snapshot's rows where not given.
     grace : timedelta, optional
-        Longer than policy and built-in minimum ask for; in a sandbox any.
+        Longer than policy and built-in minimum ask for.
     life : timedelta
         From start to expiry; expiry is 30 days after ``now`` at most.
     only : iterable of RecordKey, optional
@@ -349,13 +368,12 @@ def draft(
             next_step=N_("See why with: steward propose --explain."),
             held=len(held),
         )
-    least = _grace(items, rules)
+    least = rules.grace_sandbox if sandbox else _grace(items, rules)
     if grace is None:
-        grace = timedelta(0) if sandbox else least
-    elif not sandbox:
-        grace = max(grace, least)
+        grace = least
+    grace = max(grace, least)
     start = created + grace
-    expiry = min(start + life, created + MAX_LIFE)
+    expiry = min(start + life, created + min(MAX_LIFE, rules.max_life))
     if expiry <= start:
         raise UsageError(N_("The grace period is as long as a manifest may live."))
     return Draft(
@@ -397,7 +415,15 @@ def _check_limits(items: Sequence[Item], sizes: Mapping[str, int], rules: DraftR
             limit=rules.max_records,
         )
     for object, n in Counter(i.object for i in items).items():
-        size = sizes.get(object, 0)
+        size, most = sizes.get(object, 0), rules.max_of_object.get(object)
+        if most is not None and n > most:
+            raise LimitExceededError(
+                N_("{found} records of {object} would go; the limit is {limit}."),
+                next_step=N_("Propose a part of them, or change the policy."),
+                object=object,
+                found=n,
+                limit=most,
+            )
         if n * 10_000 > size * rules.max_percent_of_object:
             raise LimitExceededError(
                 N_("{found} of {size} records of {object} would go; the limit is {limit} %."),

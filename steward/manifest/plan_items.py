@@ -21,10 +21,11 @@ from steward.manifest.chunks import ids_digest
 from steward.manifest.codec import problem_of
 from steward.manifest.format import Action, Item, RelatedSet, Rule, Survivor
 from steward.messages import N_
+from steward.policy import Protection, blocking
 from steward.records import Link, RecordKey
 
 if TYPE_CHECKING:
-    from steward.manifest.draft import DraftRules, ObjectRules, ProtectionLike, RecordState
+    from steward.manifest.draft import DraftRules, ObjectRules, RecordState
 
 _GOES = frozenset({"soft_delete", "hard_delete", "merge_into"})
 _DEEPEST = 64
@@ -73,7 +74,7 @@ class Planner:
         self,
         decisions: Mapping[RecordKey, Decision],
         states: Mapping[RecordKey, RecordState],
-        protections: Mapping[RecordKey, Sequence[ProtectionLike]],
+        protections: Mapping[RecordKey, Sequence[Protection]],
         children: Mapping[RecordKey, Sequence[Link]],
         objects: Mapping[str, ObjectRules],
         rules: DraftRules,
@@ -138,7 +139,9 @@ class Planner:
             return _why(key, "survivor_contested")
         if decision is not None and decision.action in (DecisionAction.DELETE, DecisionAction.ANONYMISE):
             return _why(key, "survivor_goes")
-        if any(p.outcome == "restrict" for p in self.protections.get(at, ())):
+        if at not in self.protections:
+            return _why(key, "protections_unknown")
+        if blocking("reassign", self.protections[at]):  # what stops a change of owner stops a change of fields
             return _why(key, "survivor_restricted")
         if problem_of(at.id):
             return _why(key, "unusable_id")
@@ -311,9 +314,7 @@ class Planner:
             return _why(key, "unusable_id")
         if key not in self.protections:
             return _why(key, "protections_unknown")
-        for protection in self.protections[key]:
-            if protection.outcome == "anonymise" and action == "anonymise":
-                continue
+        for protection in blocking(action, self.protections[key]):
             return Why(key, _CODE.sub("_", protection.code)[:100] or "protected", protection.sentence)
         return None
 

@@ -24,6 +24,7 @@ from steward.errors import (
 )
 from steward.manifest.format import IRREVERSIBLE, ManifestPredicate
 from steward.messages import N_
+from steward.policy import Policy, hundredths
 from steward.signing.approvals import Extra
 from steward.signing.statements import verify_veto
 from steward.signing.trust import TrustStore
@@ -65,8 +66,32 @@ class PolicyInForce:
     max_percent_of_object: int | None
     grace_soft: timedelta = GRACE_SOFT
     grace_hard: timedelta = GRACE_HARD
+    grace_sandbox: timedelta = timedelta(0)
+    max_life: timedelta = MAX_LIFE
     max_snapshot_age: timedelta = MAX_SNAPSHOT_AGE
+    max_of_object: Mapping[str, int] = field(default_factory=dict)
     extra: Extra = field(default_factory=Extra)
+
+    @classmethod
+    def of(cls, policy: Policy) -> PolicyInForce:
+        """Return what verification needs of a policy."""
+        return cls(
+            max_records=policy.limits.max_records,
+            max_percent_of_object=hundredths(policy.limits.max_percent_of_object),
+            grace_soft=timedelta(hours=policy.grace.soft_hours),
+            grace_hard=timedelta(hours=policy.grace.hard_hours),
+            grace_sandbox=timedelta(hours=policy.grace.sandbox_hours),
+            max_life=timedelta(days=policy.grace.expires_days),
+            max_snapshot_age=timedelta(days=policy.snapshot.max_age_days),
+            max_of_object=policy.limits.objects,
+            extra=Extra(
+                soft_alone=policy.approvals.soft_alone,
+                owner_above=policy.approvals.owner_above,
+                owner_above_percent=hundredths(policy.approvals.owner_above_percent),
+                seats=policy.approvals.seats,
+                roles=policy.approvals.roles,
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +198,14 @@ def check_times(said: ManifestPredicate, trust: TrustStore, policy: PolicyInForc
         raise MalformedManifestError(N_("The times of the manifest contradict each other."))
     if said.snapshot.taken_at > said.created_at:
         raise MalformedManifestError(N_("The snapshot is younger than the manifest made from it."))
-    if said.expires_at - said.created_at > MAX_LIFE:
-        raise MalformedManifestError(N_("A manifest is valid for {days} days at most."), days=MAX_LIFE.days)
+    life = min(MAX_LIFE, policy.max_life)
+    if said.expires_at - said.created_at > life:
+        raise MalformedManifestError(N_("A manifest is valid for {days} days at most."), days=life.days)
     hard = any(kind.split("/", 1)[1] in IRREVERSIBLE for kind in said.counts if "/" in kind)
     grace = max(GRACE_HARD, policy.grace_hard) if hard else max(GRACE_SOFT, policy.grace_soft)
-    if not trust.is_sandbox(said.environment) and said.not_before - said.created_at < grace:
+    if trust.is_sandbox(said.environment):
+        grace = policy.grace_sandbox
+    if said.not_before - said.created_at < grace:
         raise MalformedManifestError(
             N_("The manifest gives owners {given} hours to object; {needed} are needed."),
             given=(said.not_before - said.created_at) // timedelta(hours=1),
@@ -281,6 +309,11 @@ def check_limits(said: ManifestPredicate, policy: PolicyInForce) -> None:
         per_object[object] = per_object.get(object, 0) + n
     for object, n in per_object.items():
         size = said.snapshot.objects.get(object, 0)
+        most = policy.max_of_object.get(object)
+        if most is not None and n > most:
+            raise LimitExceededError(
+                N_("The manifest has {found} records of {object}; the limit is {limit}."), object=object, found=n, limit=most
+            )
         if n > size or n * 10_000 > size * percent:
             raise LimitExceededError(
                 N_("{found} of {size} records of {object} are above the limit of {limit} %."),
