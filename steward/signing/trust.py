@@ -21,7 +21,7 @@ from msgspec import Meta
 
 from steward.errors import ExpiredError, MalformedManifestError, ThresholdNotMetError, TrustError, UntrustedKeyError
 from steward.manifest.codec import decode, encode
-from steward.manifest.format import Doc, Hex, ManifestId, Name, ObjectName, Positive, Time
+from steward.manifest.format import Doc, Hex, ManifestId, Name, Positive, Time
 from steward.messages import N_
 from steward.signing.dsse import TRUST_PAYLOAD, Signer, add_signature, pae, read_envelope, seal, unbase64
 from steward.signing.keys import PublicKey
@@ -58,7 +58,7 @@ class Grant(Doc, frozen=True):
 
     role: Role
     tenant: Name
-    object: ObjectName | Literal["*"]
+    object: Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9_]{0,62})\Z", max_length=63)]
 
     def covers(self, role: str, tenant: str, object: str) -> bool:
         """True where this grant gives ``role`` for ``object`` of ``tenant``; ``*`` asked for needs ``*`` granted."""
