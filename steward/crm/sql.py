@@ -3,7 +3,7 @@
 * Values come exactly as stored: no column type is applied on our side, so SQLite's text dates stay text, PostgreSQL's
   numerics are ``Decimal``. Ids are text.
 * :meth:`SqlReader.scan` pages by key inside one repeatable-read transaction that spans all objects until
-  :meth:`SqlReader.close` (or until an object is scanned again), so that a snapshot is one moment of the CRM.
+  every object has been read, an object is scanned again, or :meth:`SqlReader.close`: a snapshot is one moment of the CRM.
 * :meth:`SqlReader.fetch` and :meth:`SqlReader.children` always look at the present.
 
 Left to others: opening databases and naming their errors (``steward.crm.sql_engine``), writing (the executor).
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import (
     URL,
@@ -36,6 +37,7 @@ from sqlalchemy import (
     table,
 )
 from sqlalchemy import types as sqltypes
+from sqlalchemy.engine.reflection import Inspector
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.expression import TableClause
 
@@ -47,8 +49,8 @@ from steward.errors import SchemaMismatchError
 from steward.messages import N_
 from steward.records import Absent, Link, Record, RecordKey, Scalar, canonical_text
 
-CHUNK = 500
-"""Ids per query; SQLite takes at most 999 parameters in old builds."""
+CHUNK = 300
+"""Ids per query: three storage classes each stay below the 999 parameters of old SQLite builds."""
 
 _PLAIN = (str, int, float, bool, Decimal, bytes, datetime, date, time, timedelta, uuid.UUID, list, dict)
 _TRUE, _FALSE = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
@@ -75,7 +77,7 @@ class TableShape:
     """What reflection found of one mapped object."""
 
     mapping: ObjectMapping
-    schema: str | None
+    dialect: str
     source: TableClause
     columns: tuple[str, ...]
     types: Mapping[str, sqltypes.TypeEngine[object]]
@@ -112,6 +114,7 @@ class SqlReader:
         self._engine, self._ours = open_engine(where)
         self._snapshot: Connection | None = None
         self._scanned: set[str] = set()
+        self._finished: set[str] = set()
         try:
             self._shapes = reflect(self._engine, mapping)
         except BaseException:
@@ -171,8 +174,11 @@ class SqlReader:
             if rows:
                 yield [_record(shape, row) for row in rows]
             if len(rows) < batch:
-                return
+                break
             query = page.where(key > literal(rows[-1][place], type_=_bind_type(shape, shape.mapping.key)))
+        self._finished.add(object)
+        if self._snapshot is connection and self._finished >= self._shapes.keys():
+            self._end()  # all is read: writers are no longer held up
 
     def fetch(self, object: str, ids: Sequence[str]) -> Mapping[str, Record | Absent]:
         """Return what each id is now; a missing row is positive evidence, since the database answered for the id."""
@@ -181,7 +187,7 @@ class SqlReader:
         found: dict[str, Record | Absent] = {}
         with self._now() as connection:
             for chunk in _chunks(list(dict.fromkeys(ids))):
-                natives = [n for n in (_native(shape, key, i) for i in chunk) if n is not None]
+                natives = [n for i in chunk for n in _natives(shape, key, i)]
                 if natives:
                     query = select(*(shape.col(c) for c in shape.columns)).where(_is_in(shape, key, natives))
                     for row in connection.execute(query):
@@ -206,7 +212,7 @@ class SqlReader:
             for child, name in self.mapping.children_of(object):
                 shape = self._shape(child.name)
                 for chunk in _chunks(sorted(wanted)):
-                    natives = [n for n in (_native(shape, name, i) for i in chunk) if n is not None]
+                    natives = [n for i in chunk for n in _natives(shape, name, i)]
                     if not natives:
                         continue
                     query = select(shape.col(child.key), shape.col(name)).where(_is_in(shape, name, natives))
@@ -248,7 +254,7 @@ class SqlReader:
         if self._snapshot is not None:
             self._snapshot.close()
         self._snapshot = None
-        self._scanned = set()
+        self._scanned, self._finished = set(), set()
 
     def _connect(self) -> Connection:
         connection = self._engine.connect()
@@ -287,8 +293,6 @@ class SqlReader:
 
 def _capabilities(recycle_bin: bool, tells_who: bool) -> Capabilities:
     """Return the capabilities of a SQL source whose objects all have (or lack) a soft-delete mark."""
-    from dataclasses import replace
-
     return replace(SQL_CAPABILITIES, recycle_bin=recycle_bin, tells_who_deleted=recycle_bin and tells_who)
 
 
@@ -304,8 +308,7 @@ def reflect(engine: Engine, mapping: CrmMapping) -> dict[str, TableShape]:
     missing: list[str] = []
     try:
         inspector = inspect(engine)
-        default = inspector.default_schema_name
-        names = {None: set(inspector.get_table_names()) | set(inspector.get_view_names())}
+        names: dict[str | None, set[str]] = {None: set(inspector.get_table_names()) | set(inspector.get_view_names())}
         for name, entry in mapping.objects.items():
             schema, source = _split(entry.source, names[None])
             if schema is not None and schema not in names:
@@ -322,7 +325,7 @@ def reflect(engine: Engine, mapping: CrmMapping) -> dict[str, TableShape]:
             clause = table(source, *(column(c) for c in columns), schema=schema)
             unique = _is_unique(inspector, source, schema, entry.key)
             shapes[name] = TableShape(
-                entry, schema or default, clause, columns, {str(c["name"]): c["type"] for c in found}, unique
+                entry, engine.dialect.name, clause, columns, {str(c["name"]): c["type"] for c in found}, unique
             )
     except SQLAlchemyError as error:
         raise crm_error(error, engine) from None
@@ -363,16 +366,11 @@ def _named_columns(entry: ObjectMapping) -> list[str]:
     return list(dict.fromkeys(n for n in names if n is not None))
 
 
-def _is_unique(inspector: object, source: str, schema: str | None, key: str) -> bool:
-    from sqlalchemy.engine.reflection import Inspector
-
-    assert isinstance(inspector, Inspector)
+def _is_unique(inspector: Inspector, source: str, schema: str | None, key: str) -> bool:
     if inspector.get_pk_constraint(source, schema=schema).get("constrained_columns") == [key]:
         return True
-    unique = [u.get("column_names") for u in inspector.get_unique_constraints(source, schema=schema)]
-    unique += [
-        i.get("column_names") for i in inspector.get_indexes(source, schema=schema) if i.get("unique") and not _partial(i)
-    ]
+    unique: list[list[str | None]] = [[*u["column_names"]] for u in inspector.get_unique_constraints(source, schema=schema)]
+    unique += [i["column_names"] for i in inspector.get_indexes(source, schema=schema) if i.get("unique") and not _partial(i)]
     return [key] in unique
 
 
@@ -386,7 +384,7 @@ def _partial(index: object) -> bool:
 
 def _scalar(value: object) -> Scalar:
     if value is None or isinstance(value, _PLAIN):
-        return value  # type: ignore[return-value]  # the isinstance test is what Scalar says
+        return value
     if isinstance(value, memoryview):
         return bytes(value)
     return str(value)  # network addresses, ranges and the like: their text
@@ -430,39 +428,66 @@ def _live(shape: TableShape) -> ColumnElement[bool]:
     col = shape.col(mark.column)
 
     def equals(said: str) -> ColumnElement[bool]:
-        native = _native(shape, mark.column, said)
-        if native is None:
-            return literal(1) == literal(0)
-        return col == literal(native, type_=_bind_type(shape, mark.column))
+        natives = _natives(shape, mark.column, said)
+        return _is_in(shape, mark.column, natives) if natives else literal(1) == literal(0)
 
     if mark.deleted is not None:
         return or_(col.is_(null()), not_(equals(mark.deleted)))
     return col.is_(null()) if mark.live is None else or_(col.is_(null()), equals(mark.live))
 
 
-def _native(shape: TableShape, name: str, text: str) -> object | None:
-    """Return ``text`` as the column's own type; None where no stored value can have this text form."""
+def _natives(shape: TableShape, name: str, text: str) -> list[object]:
+    """Return the values a column may hold whose text form is ``text``; none where no stored value can have it.
+
+    SQLite stores what it is given whatever the column says, so every storage class is asked for there.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: no database stores that as text
+        return []
+    if shape.dialect == "sqlite":
+        return [text, *_storage_classes(text)]
     kind = shape.types[name]
     try:
         if isinstance(kind, sqltypes.Boolean):
-            return True if text.lower() in _TRUE else False if text.lower() in _FALSE else None
+            return [True] if text.lower() in _TRUE else [False] if text.lower() in _FALSE else []
         if isinstance(kind, sqltypes.Integer):
             number = int(text)
-            return number if str(number) == text and abs(number) < 2**63 else None
+            return [number] if str(number) == text and abs(number) < 2**63 else []
         if isinstance(kind, sqltypes.Uuid):
-            return uuid.UUID(text) if str(uuid.UUID(text)) == text else None
+            return [uuid.UUID(text)] if str(uuid.UUID(text)) == text else []
         if isinstance(kind, sqltypes.Float):
-            return float(text)
+            return [float(text)]
         if isinstance(kind, sqltypes.Numeric):
-            return Decimal(text)
-        if isinstance(kind, (sqltypes.LargeBinary,)):
-            return bytes.fromhex(text.removeprefix("\\x"))
+            number_ = Decimal(text)
+            return [number_] if number_.is_finite() else []
+        if isinstance(kind, sqltypes.LargeBinary):
+            return [bytes.fromhex(text.removeprefix("\\x"))]
     except (ValueError, InvalidOperation):
-        return None
-    return None if "\x00" in text else text  # PostgreSQL cannot hold NUL, and SQLite's comparison would be our guess
+        return []
+    return [] if "\x00" in text else [text]  # PostgreSQL text cannot hold NUL
 
 
-def _bind_type(shape: TableShape, name: str) -> sqltypes.TypeEngine[object]:
+def _storage_classes(text: str) -> Iterator[object]:
+    """Yield the numbers and bytes whose text form is ``text``."""
+    try:
+        number = int(text)
+        if str(number) == text and abs(number) < 2**63:
+            yield number
+    except ValueError:
+        pass
+    try:
+        real = float(text)
+        if repr(real) == text:
+            yield real
+    except ValueError:
+        pass
+    if text.startswith("\\x"):
+        with suppress(ValueError):
+            yield bytes.fromhex(text[2:])
+
+
+def _bind_type(shape: TableShape, name: str) -> sqltypes.TypeEngine[Any]:
     """Return the type to bind with; SQLite binds what it is given."""
     kind = shape.types[name]
     return kind if isinstance(kind, (sqltypes.Uuid, sqltypes.Boolean, sqltypes.Integer)) else sqltypes.NullType()

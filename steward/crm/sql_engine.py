@@ -187,7 +187,7 @@ def crm_error(error: Exception, engine: Engine) -> StewardError:
             next_step=N_("Check the file; take it from a backup."),
             where=where,
         )
-    if "could not decode" in said or state[:2] == "22":
+    if "could not decode" in said or state[:2] == "22" or type(original).__name__ in ("DataError", "OverflowError"):
         return SchemaMismatchError(
             N_("{where} holds a value that cannot be read as its column's type says."),
             next_step=N_("Find the row with the database's own tools and mend it, or leave the column out by a view."),

@@ -164,7 +164,7 @@ class _Builder:
             left -= size
 
     def _users(self) -> None:
-        r = random.Random(f"{self.truth.seed}/users").random
+        r = _stream(self.truth.seed, "users")
         count = max(8, min(400, self.truth.customers // 250))
         rows: list[Row] = []
         for n in range(count):
@@ -183,7 +183,7 @@ class _Builder:
         self.writing.insert("user", rows)
 
     def _block(self, size: int) -> None:
-        r = random.Random(f"{self.truth.seed}/{self.block}").random
+        r = _stream(self.truth.seed, str(self.block))
         firms = self._firms(r, size)
         firm_ids = [self.new_id("company") for _ in firms]
         business = Business(r, self.calendar, self.new_id, self.active, self.left)
@@ -294,6 +294,11 @@ class _Builder:
         self.writing.insert("contact", rows)
         truth.duplicate_clusters["contact"] += [tuple(sorted(c)) for c in clusters.values() if len(c) > 1]
         truth.look_alikes["contact"] += [(where[id(a)], where[id(b)], kind) for a, b, kind in self.person_looks]
+
+
+def _stream(seed: int, name: str) -> p.Uniform:
+    """Return a stream of its own; seeding by text does not depend on the interpreter's hash seed."""
+    return random.Random(f"{seed}/{name}").random  # noqa: S311 - repeatable on purpose
 
 
 def _language(r: p.Uniform) -> str:

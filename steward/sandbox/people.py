@@ -122,13 +122,13 @@ def place(r: Uniform, language: str) -> Place:
         phone = digits(r, f"+49 {code} {block}###{pick(r, ('', '-##', '-##'))}")
         return Place(f"{street}{kind} {number}", digits(r, pattern), city, "DE", phone)
     if language == "zh":
-        city, latin, pattern, code = skewed(r, w.CITIES_ZH)
-        number = int(r() * r() * 900) + 1
+        city, _latin, pattern, code = skewed(r, w.CITIES_ZH)
+        house = int(r() * r() * 900) + 1
         flat = (
             f"{int(r() * 30) + 1}栋{int(r() * 6) + 1}单元{int(r() * 30) + 1:02d}{int(r() * 4) + 1:02d}室" if r() < 0.6 else ""
         )
         return Place(
-            f"{skewed(r, w.ROADS_ZH)}{number}号{flat}",
+            f"{skewed(r, w.ROADS_ZH)}{house}号{flat}",
             digits(r, pattern),
             city,
             "CN",

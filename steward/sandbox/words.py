@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - lists of words are kept as text, so that people can read and extend them
 """Words the generator draws from: names, streets, cities, trades and legal forms of three languages.
 
 Written for steward; no list is copied from a data set of real persons. Order matters: earlier words are drawn more

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, Engine, Index, inspect
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from steward.crm.sql_engine import crm_error
@@ -76,7 +76,7 @@ class Writing:
                 cursor.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", rows)  # noqa: S608 - our own table
             else:
                 names = ", ".join(dialect.identifier_preparer.quote(c.name) for c in columns)
-                with cursor.copy(f"COPY {name} ({names}) FROM STDIN") as copy:  # type: ignore[attr-defined]  # psycopg only
+                with cursor.copy(f"COPY {name} ({names}) FROM STDIN") as copy:
                     for row in rows:
                         copy.write_row(row)
         except Exception as error:
@@ -98,7 +98,9 @@ class Writing:
             for table in TABLES:  # the look-ups that foreign keys and child queries need
                 for column in table.columns:
                     if column.foreign_keys:
-                        Index(f"ix_{table.name}_{column.name}", column, _table=table).create(connection, checkfirst=True)
+                        quote = self.engine.dialect.identifier_preparer.quote
+                        name = quote(f"ix_{table.name}_{column.name}")
+                        connection.exec_driver_sql(f"CREATE INDEX {name} ON {quote(table.name)} ({quote(column.name)})")
             if self.engine.dialect.name == "sqlite":
                 cursor = connection.connection.cursor()
                 if cursor.execute("PRAGMA foreign_key_check").fetchone() is not None:
