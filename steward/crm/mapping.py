@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -99,7 +100,8 @@ class ObjectMapping(_Strict):
     files : tuple of str
         For exports: file names or patterns relative to the mapping file's folder.
     key : str
-        Column of the id.
+        Column of the id. A record that only several columns name together has them joined by ``+``
+        (``OrderID+ProductID``); a plus sign that belongs to a column's name is written ``\\+``.
     role : Role
     label : tuple of str
         Columns that name the record to people.
@@ -121,7 +123,8 @@ class ObjectMapping(_Strict):
         For ``user``: which users are active.
     soft_delete : SoftDelete or None
     dates : mapping of str to str
-        Column → ``strptime`` format. Columns that are not listed stay text; nothing is guessed.
+        Column → ``strptime`` format, or several joined by ``|``; a value that two of them read differently is no date.
+        Columns that are not listed stay text; nothing is guessed.
     encoding, delimiter, sheet : str or None
         For files: declared instead of recognised.
     writable : tuple of str or None
@@ -159,6 +162,22 @@ class ObjectMapping(_Strict):
     def source(self) -> str:
         """Table or module name."""
         return self.table or self.name
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """Columns of the id: one, or those that are joined by ``+``."""
+        return tuple(part.replace("\\+", "+") for part in re.split(r"(?<!\\)\+", self.key))
+
+
+def compose_id(parts: Sequence[str]) -> str:
+    """Return the id of a record whose key has several columns; one part alone is the id as it is.
+
+    Parts are joined by ``+``; a plus sign or backslash inside a part gets a backslash, so that two different keys never
+    give one id.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    return "+".join(part.replace("\\", "\\\\").replace("+", "\\+") for part in parts)
 
 
 class Mapping(_Strict):
