@@ -1,0 +1,203 @@
+"""The linkage definition: which fields are compared as what, and which blocking rules propose pairs; a TOML file.
+
+Written in recordlinkage's words: *index* rules name the keys that a candidate pair shares, *compare* entries name a field,
+its columns and its kind. Everything has a default, everything is checked, and an unknown word is refused with its place.
+
+Left to others: proposing one for a table never seen (``profile``), running it (``link``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from steward.errors import ScoringError
+from steward.messages import N_
+from steward.scoring.duplicates.kinds import KINDS
+
+FORMAT = "steward-linkage/1"
+
+TRANSFORMS = ("whole", "sound", "start", "initial", "mailbox", "year", "words", "end")
+"""What a blocking key may take of a value: all of it, its sound, its first four letters, its initial, the part before the
+@, the year, its two rarest words in order, its last seven characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What is compared.
+
+    Attributes
+    ----------
+    name : str
+        As shown to people.
+    kind : str
+        One of :data:`steward.scoring.duplicates.kinds.KINDS`.
+    columns : tuple of str
+        Columns of the snapshot whose texts make the value.
+    first_filled : bool
+        Take the first column where it is filled, else the others joined.
+    """
+
+    name: str
+    kind: str
+    columns: tuple[str, ...] = ()
+    first_filled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A blocking rule: records that share all keys are candidate pairs.
+
+    Attributes
+    ----------
+    keys : tuple of (field name, transform)
+        Empty: every pair.
+    """
+
+    keys: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """The rule in words, e.g. ``family + given (initial)``."""
+        if not self.keys:
+            return "every pair"
+        return " + ".join(f if t == "whole" else f"{f} ({t})" for f, t in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A whole linkage definition.
+
+    Attributes
+    ----------
+    cut : float or None
+        Match probability from which records are proposed as duplicates; None lets the data decide.
+    review_from : float
+        Match probability from which a pair is kept for people to look at.
+    pairs_at_most : int
+        A rule that would compare more pairs than this is refused.
+    block_at_most : int
+        Records in one block; a larger block is left out and named.
+    """
+
+    fields: tuple[Field, ...]
+    rules: tuple[Rule, ...]
+    cut: float | None = None
+    review_from: float = 0.01
+    pairs_at_most: int = 40_000_000
+    block_at_most: int = 1_500
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal sha256 of the definition's contents."""
+        body = [
+            FORMAT, [[f.name, f.kind, list(f.columns), f.first_filled] for f in self.fields],
+            [[list(k) for k in r.keys] for r in self.rules], self.cut, self.review_from, self.pairs_at_most, self.block_at_most,
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
+
+    def toml(self) -> str:
+        """Return the definition as a file's text; :func:`parse_definition` reads it back."""
+        lines = [f"format = {json.dumps(FORMAT)}"]
+        if self.cut is not None:
+            lines.append(f"cut = {self.cut!r}")
+        lines += [
+            f"review_from = {self.review_from!r}",
+            f"pairs_at_most = {self.pairs_at_most}",
+            f"block_at_most = {self.block_at_most}",
+        ]
+        for f in self.fields:
+            lines += ["", "[[compare]]", f"field = {_quoted(f.name)}", f"kind = {_quoted(f.kind)}"]
+            lines.append(f"columns = [{', '.join(_quoted(c) for c in f.columns)}]")
+            if f.first_filled:
+                lines.append("first_filled = true")
+        for r in self.rules:
+            keys = ", ".join(_quoted(f if t == "whole" else f"{f}:{t}") for f, t in r.keys)
+            lines += ["", "[[index]]", f"keys = [{keys}]"]
+        return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """Return a TOML basic string; JSON escapes are valid TOML ones, DEL must be escaped as well."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class _Compare(_Strict):
+    field: str
+    kind: str
+    columns: tuple[str, ...] = ()
+    first_filled: bool = False
+
+
+class _Index(_Strict):
+    keys: tuple[str, ...] = ()
+
+
+class _File(_Strict):
+    format: str
+    compare: tuple[_Compare, ...]
+    index: tuple[_Index, ...]
+    cut: float | None = None
+    review_from: float = 0.01
+    pairs_at_most: int = 40_000_000
+    block_at_most: int = 1_500
+
+
+def parse_definition(text: str, *, where: str = "linkage definition") -> Definition:
+    """Read a definition.
+
+    Raises
+    ------
+    ScoringError
+        Not TOML, an unknown word, kind, field or transform, a number out of range; with the place.
+    """
+    try:
+        raw: Any = tomllib.loads(text)
+        file = msgspec.convert(raw, _File, strict=False)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise _wrong(where, str(error)) from None
+    if file.format != FORMAT:
+        raise _wrong(where, f"format must be {FORMAT}")
+    names = [c.field for c in file.compare]
+    if not names or len(set(names)) != len(names):
+        raise _wrong(where, "each [[compare]] needs a field name of its own, and one is needed")
+    for c in file.compare:
+        if c.kind not in KINDS:
+            raise _wrong(where, f"kind {c.kind!r} is none of {', '.join(sorted(KINDS))}")
+    rules = []
+    for entry in file.index:
+        keys = []
+        for key in entry.keys:
+            field, _, transform = (
+                key.rpartition(":") if key.rpartition(":")[2] in TRANSFORMS and ":" in key else (key, "", "whole")
+            )
+            if field not in names:
+                raise _wrong(where, f"index key {key!r} names no field")
+            keys.append((field, transform))
+        rules.append(Rule(tuple(keys)))
+    if not rules:
+        raise _wrong(where, "one [[index]] rule is needed")
+    if file.cut is not None and not 0 < file.cut < 1:
+        raise _wrong(where, "cut must lie between 0 and 1")
+    if not 0 < file.review_from < 1 or file.pairs_at_most < 1 or file.block_at_most < 2:
+        raise _wrong(where, "review_from must lie between 0 and 1, limits must be positive")
+    fields = tuple(Field(c.field, c.kind, c.columns or (c.field,), c.first_filled) for c in file.compare)
+    return Definition(fields, tuple(rules), file.cut, file.review_from, file.pairs_at_most, file.block_at_most)
+
+
+def _wrong(where: str, problem: str) -> ScoringError:
+    return ScoringError(
+        N_("The linkage definition {where} cannot be used: {problem}."),
+        next_step=N_("Mend the file, or leave it out: fields and rules are then chosen from the data."),
+        where=where,
+        problem=problem,
+    )

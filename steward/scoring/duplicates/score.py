@@ -1,0 +1,175 @@
+"""Weights of candidate pairs, a chunk at a time, with only as much text compared as can still matter.
+
+First integers alone: which fields agree exactly, which are missing. That bounds every pair's weight from above; pairs
+whose bound is below the threshold are dropped, then fields are compared as text, the most telling first, and the bound is
+drawn tighter after each. Nothing above the threshold is lost by it (tests compare it with scoring every pair in full).
+
+Left to others: the model (``train``), clusters (``cluster``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from steward.scoring.duplicates.blocks import Blocks
+from steward.scoring.duplicates.columns import Column, Table
+from steward.scoring.duplicates.levels import compare_codes
+from steward.scoring.duplicates.model import Floats
+from steward.scoring.duplicates.train import Model, _see_swaps
+
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Scored:
+    """Pairs above the threshold, ``left < right`` as positions in the table.
+
+    Attributes
+    ----------
+    weight : array (n,) of float64
+        Sum in bits, look-alike correction included.
+    correction : array (n,) of float32
+        Bits taken off because relatives, colleagues or branches share what agrees; 0 or less.
+    levels : array (n, n_fields) of int8
+    bits : array (n, n_fields) of float32
+    rule : array (n,) of int16
+    """
+
+    left: Positions
+    right: Positions
+    rule: npt.NDArray[np.int16]
+    weight: npt.NDArray[np.float64]
+    correction: npt.NDArray[np.float32]
+    levels: npt.NDArray[np.int8]
+    bits: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    @property
+    def probability(self) -> npt.NDArray[np.float64]:
+        """Match probability in [0, 1]."""
+        return 1.0 / (1.0 + np.exp2(-np.clip(self.weight, -1000, 1000)))
+
+    def take(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Scored:
+        """Return some of the pairs."""
+        return Scored(
+            self.left[rows], self.right[rows], self.rule[rows], self.weight[rows], self.correction[rows], self.levels[rows], self.bits[rows]
+        )  # fmt: skip
+
+
+def joined_pairs(parts: list[Scored], fields: int) -> Scored:
+    """Return the pairs of all chunks."""
+    if not parts:
+        none = np.zeros(0, np.int64)
+        return Scored(
+            none, none, np.zeros(0, np.int16), np.zeros(0), np.zeros(0, np.float32), np.zeros((0, fields), np.int8),
+            np.zeros((0, fields), np.float32),
+        )  # fmt: skip
+    return Scored(
+        *(np.concatenate([getattr(p, name) for p in parts])
+          for name in ("left", "right", "rule", "weight", "correction", "levels", "bits"))
+    )  # fmt: skip
+
+
+class Scorer:
+    """Weights under one model.
+
+    Parameters
+    ----------
+    table : Table
+    model : Model
+    threshold_bits : float
+        Pairs below are dropped.
+    """
+
+    def __init__(self, table: Table, model: Model, threshold_bits: float) -> None:
+        self.table = table
+        self.model = model
+        self.threshold = threshold_bits
+        self.bits = model.bits()
+        self.rarity = [_rarity(c, u) for c, u in zip(table.columns, model.u, strict=True)]
+        highest = [float(b[: c.kind.exact].max()) for b, c in zip(self.bits, table.columns, strict=True)]
+        self.below_exact = np.array(highest)
+        self.order = sorted(
+            range(len(table.columns)), key=lambda f: -float(np.ptp(self.bits[f][: len(table.columns[f].kind.levels)]))
+        )
+
+    def score(self, left: Positions, right: Positions, rule: int, *, keep_all: bool = False) -> Scored:
+        """Return the pairs at or above the threshold, or every pair with ``keep_all``."""
+        table, n, fields = self.table, len(left), len(self.table.columns)
+        bound = np.full(n, self.model.prior_bits)
+        states = []
+        for f, column in enumerate(table.columns):
+            a, b = column.codes[left], column.codes[right]
+            exact = (a == b) & (a >= 0)
+            open_ = (a != b) & (a >= 0) & (b >= 0)
+            gain = np.where(exact, np.maximum(self.bits[f][column.kind.exact] + np.append(self.rarity[f], 0.0)[a], 0.0), 0.0)
+            gain = np.where(open_, max(self.below_exact[f], 0.0) if column.kind.name == "family" else self.below_exact[f], gain)
+            bound += gain
+            states.append((open_, gain))
+        rows = np.arange(n) if keep_all else np.flatnonzero(bound >= self.threshold)
+        left, right, bound = left[rows], right[rows], bound[rows]
+        levels = np.full((len(rows), fields), -1, np.int8)
+        gains = [gain[rows] for _, gain in states]
+        for f in self.order:
+            column = table.columns[f]
+            levels[:, f] = compare_codes(column, column.codes[left], column.codes[right])
+            if keep_all or column.kind.name in ("given", "family"):  # those two may still be found swapped
+                continue
+            bound += self._field_bits(f, left, levels[:, f]) - gains[f]
+            kept = bound >= self.threshold
+            if not kept.all():
+                left, right, rows, bound, levels = left[kept], right[kept], rows[kept], bound[kept], levels[kept]
+                gains = [g[kept] for g in gains]
+        _see_swaps(table, left, right, levels)
+        bits = np.empty((len(left), fields), np.float32)
+        for f in range(fields):
+            bits[:, f] = self._field_bits(f, left, levels[:, f])
+        correction = self._correction(bits)
+        weight = self.model.prior_bits + bits.sum(axis=1, dtype=np.float64) + correction
+        out = Scored(left, right, np.full(len(left), rule, np.int16), weight, correction.astype(np.float32), levels, bits)
+        return out if keep_all else out.take(weight >= self.threshold)
+
+    def _field_bits(self, f: int, left: Positions, level: npt.NDArray[np.int8]) -> Floats:
+        column = self.table.columns[f]
+        out: Floats = self.bits[f][level]
+        if column.kind.rare_counts_more:
+            exact = level == column.kind.exact
+            out[exact] += self.rarity[f][column.codes[left[exact]]]
+        return out
+
+    def _correction(self, bits: npt.NDArray[np.float32]) -> Floats:
+        """Return what the look-alike classes take off: ``-log2(1 + sum of their odds)``, never positive."""
+        odds = np.zeros(len(bits))
+        for shared, ratio in zip(self.model.related, self.model.related_odds, strict=True):
+            own = bits[:, list(shared)].sum(axis=1, dtype=np.float64)
+            odds += np.exp2(np.clip(self.model.prior_bits + np.log2(ratio) + own, -500, 500))
+        taken: Floats = -np.log2(1.0 + odds)
+        return taken
+
+
+def _rarity(column: Column, u: Floats) -> Floats:
+    """Return the bits that exact agreement on each value is worth beyond the field's average; common values get fewer."""
+    if not column.kind.rare_counts_more or not len(column.key):
+        return np.zeros(max(len(column.key), 1))
+    share = np.maximum(column.counts, 2) / max(column.filled, 2)
+    rarity: Floats = np.clip(np.log2(u[column.kind.exact] / share), -12.0, 8.0)
+    return rarity
+
+
+def score_blocks(scorer: Scorer, blocks: Blocks, progress: Callable[[int], None] | None = None) -> tuple[Scored, int]:
+    """Return all candidate pairs above the threshold and how many were looked at."""
+    parts, seen = [], 0
+    for rule, left, right in blocks.pairs():
+        seen += len(left)
+        found = scorer.score(left, right, rule)
+        if len(found):
+            parts.append(found)
+        if progress is not None:
+            progress(len(left))
+    return joined_pairs(parts, len(scorer.table.columns)), seen

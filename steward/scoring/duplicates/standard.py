@@ -1,0 +1,413 @@
+"""Standard forms: the text of a value that two ways of writing the same thing share.
+
+Each value gets two forms. The **key form** decides exact agreement: case, width, marks, umlauts and their digraphs,
+traditional characters, legal forms, titles and punctuation no longer count. The **Latin form** is what similarity is
+measured on: Chinese in pinyin, Cyrillic and Greek by letter; for Latin writing both are the same. Two Chinese names that
+merely sound alike therefore share the Latin form and not the key form.
+
+Work is done on distinct values, in Polars and in Python; nothing passes through DuckDB's string functions, which compare
+bytes. Left to others: which standard form a column gets (``profile``), comparing (``levels``).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import resources
+
+import polars as pl
+
+from steward.scoring.duplicates.words import (
+    COMPANY_CONNECTORS,
+    GENERATION,
+    HAN_LEGAL_FORMS,
+    HAN_PLACES,
+    HAN_SURNAMES_OF_TWO,
+    HAN_TITLES,
+    LEGAL_FORMS,
+    MONTHS,
+    STREET_WORDS,
+    TITLES,
+)
+
+LONGEST = 512
+"""Characters of a value that are compared; a cell of a megabyte is a document, not a name."""
+
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_OTHER_SCRIPT = re.compile(r"[\u0370-\u052f\u0590-\u06ff\uac00-\ud7af]")
+
+_LETTERS = str.maketrans(
+    {
+        "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "ə": "a",
+        "а": "a", "б": "b", "в": "v", "г": "g", "д": "d", "е": "e", "ё": "e", "ж": "zh", "з": "z", "и": "i", "й": "i", "к": "k",
+        "л": "l", "м": "m", "н": "n", "о": "o", "п": "p", "р": "r", "с": "s", "т": "t", "у": "u", "ф": "f", "х": "kh", "ц": "ts",
+        "ч": "ch", "ш": "sh", "щ": "shch", "ъ": "", "ы": "y", "ь": "", "э": "e", "ю": "yu", "я": "ya", "є": "e", "і": "i",
+        "ї": "i", "ґ": "g", "ў": "u", "ј": "j", "љ": "l", "њ": "n", "ћ": "c", "ђ": "d", "џ": "dz",
+        "α": "a", "β": "v", "γ": "g", "δ": "d", "ε": "e", "ζ": "z", "η": "i", "θ": "th", "ι": "i", "κ": "k", "λ": "l", "μ": "m",
+        "ν": "n", "ξ": "x", "ο": "o", "π": "p", "ρ": "r", "σ": "s", "ς": "s", "τ": "t", "υ": "y", "φ": "f", "χ": "ch",
+        "ψ": "ps", "ω": "o",
+        "ا": "a", "أ": "a", "إ": "i", "آ": "a", "ب": "b", "ت": "t", "ث": "th", "ج": "j", "ح": "h", "خ": "kh", "د": "d",
+        "ذ": "dh", "ر": "r", "ز": "z", "س": "s", "ش": "sh", "ص": "s", "ض": "d", "ط": "t", "ظ": "z", "ع": "a", "غ": "gh",
+        "ف": "f", "ق": "q", "ك": "k", "ل": "l", "م": "m", "ن": "n", "ه": "h", "ة": "a", "و": "u", "ي": "i", "ى": "a",
+        "ئ": "i", "ؤ": "u", "ء": "", "پ": "p", "چ": "ch", "ژ": "zh", "گ": "g", "ک": "k", "ی": "i",
+    }
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _simplified() -> dict[int, str]:
+    """Return the table from traditional to simplified characters."""
+    text = (resources.files("opencc") / "dictionary" / "TSCharacters.txt").read_text(encoding="utf-8")
+    table = {}
+    for line in text.splitlines():
+        traditional, _, simple = line.partition("\t")
+        if len(traditional) == 1 and simple:
+            table[ord(traditional)] = simple.split(" ")[0]
+    return table
+
+
+@lru_cache(maxsize=50_000)
+def _syllable(char: str) -> str:
+    from pypinyin import Style, pinyin
+
+    found = pinyin(char, style=Style.NORMAL, errors="ignore", v_to_u=False)
+    return found[0][0].replace("ü", "u") if found and found[0] else char
+
+
+_SURNAME_READINGS = {
+    "单": "shan", "曾": "zeng", "解": "xie", "仇": "qiu", "区": "ou", "查": "zha", "朴": "piao", "盖": "ge", "乐": "yue",
+    "任": "ren", "华": "hua", "重": "chong",
+}  # fmt: skip
+"""Characters read otherwise as a surname."""
+
+_KOREAN_FIRST = ["g", "kk", "n", "d", "tt", "r", "m", "b", "pp", "s", "ss", "-", "j", "jj", "ch", "k", "t", "p", "h"]
+_KOREAN_VOWEL = [
+    "a",
+    "ae",
+    "ya",
+    "yae",
+    "eo",
+    "e",
+    "yeo",
+    "ye",
+    "o",
+    "wa",
+    "wae",
+    "oe",
+    "yo",
+    "u",
+    "wo",
+    "we",
+    "wi",
+    "yu",
+    "eu",
+    "ui",
+    "i",
+]
+_KOREAN_LAST = [
+    "-",
+    "k",
+    "k",
+    "k",
+    "n",
+    "n",
+    "n",
+    "t",
+    "l",
+    "k",
+    "m",
+    "l",
+    "l",
+    "l",
+    "p",
+    "l",
+    "m",
+    "p",
+    "p",
+    "t",
+    "t",
+    "ng",
+    "t",
+    "t",
+    "k",
+    "t",
+    "p",
+    "t",
+]
+
+
+def _hangul(char: str) -> str:
+    code = ord(char) - 0xAC00
+    first, rest = divmod(code, 588)
+    vowel, last = divmod(rest, 28)
+    return (_KOREAN_FIRST[first] + _KOREAN_VOWEL[vowel] + _KOREAN_LAST[last]).replace("-", "")
+
+
+def romanise(text: str, *, surname_first: bool = False) -> str:
+    """Return folded text in Latin letters: pinyin a syllable a word, other scripts by letter.
+
+    Parameters
+    ----------
+    surname_first : bool
+        Read a surname's own way and join the given name: ``欧阳娜娜`` → ``ouyang nana``.
+    """
+    if _HAN.search(text):
+        if surname_first and re.fullmatch(_HAN.pattern + "{2,4}", text):
+            cut = 2 if text[:2] in HAN_SURNAMES_OF_TWO and len(text) > 2 else 1
+            family = "".join(_SURNAME_READINGS.get(c, _syllable(c)) for c in text[:cut])
+            return f"{family} {''.join(_syllable(c) for c in text[cut:])}"
+        text = _HAN.sub(lambda found: f" {_syllable(found[0])} ", text)
+    if _OTHER_SCRIPT.search(text):
+        text = re.sub(r"[\uac00-\ud7a3]", lambda found: _hangul(found[0]) + " ", text).translate(_LETTERS)
+    return " ".join(text.split())
+
+
+def _fold_python(text: str) -> str:
+    """Fold one value with characters outside ASCII."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    if _HAN.search(text):
+        text = text.translate(_simplified())
+    text = text.translate(
+        {ord(c): s for c, s in {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ı": "i"}.items()}
+    )
+    text = unicodedata.normalize("NFKD", text)
+    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = unicodedata.normalize("NFC", text)
+    return " ".join("".join(c if c.isalnum() else ("" if c in "'’`´" else " ") for c in text).split())
+
+
+def fold(values: pl.Series) -> pl.Series:
+    """Return values in lower case, without marks and punctuation, single-spaced, traditional characters simplified."""
+    cut = values.cast(pl.String).str.slice(0, LONGEST)
+    ascii_only = cut.str.contains(r"^[\x00-\x7f]*$")
+    plain = (
+        cut.str.to_lowercase()
+        .str.replace_all(r"['`]", "")
+        .str.replace_all(r"[^a-z0-9]+", " ")
+        .str.strip_chars()
+    )  # fmt: skip
+    if bool(ascii_only.all()):
+        return plain
+    slow = [_fold_python(v) if v is not None and not a else None for v, a in zip(cut, ascii_only, strict=True)]
+    return pl.select(pl.when(ascii_only).then(plain).otherwise(pl.Series(slow, dtype=pl.String))).to_series()
+
+
+def _umlauts(values: pl.Series) -> pl.Series:
+    """Return folded text with German digraphs as the base letter: ``mueller`` as ``muller``, but ``xue`` and ``bauer`` whole."""
+    return (
+        values.str.replace_all(r"ae", "a")
+        .str.replace_all(r"oe", "o")
+        .str.replace_all(r"(^|[^aeiouqxjyln])ue", "${1}u")
+    )  # fmt: skip
+
+
+def _each(values: pl.Series, change: Callable[[str], str]) -> pl.Series:
+    return pl.Series([None if v is None else change(v) for v in values], dtype=pl.String)
+
+
+def _latin(key: pl.Series, *, surname_first: bool = False) -> pl.Series:
+    """Return the Latin form of folded keys; only values outside ASCII take the slow way."""
+    foreign = key.str.contains(r"[^\x00-\x7f]").fill_null(False)
+    if not foreign.any():
+        return key
+    slow = [romanise(v, surname_first=surname_first) if f and v is not None else v for v, f in zip(key, foreign, strict=True)]
+    return pl.Series(slow, dtype=pl.String)
+
+
+def _nothing_as_null(values: pl.Series) -> pl.Series:
+    return values.replace("", None)
+
+
+_COMPOUND = re.compile(r"^(.*?)(?: \b(?:gmbh|ag|kg)\b.*)$")
+
+
+def company_core(folded: str) -> str:
+    """Return a company's own name: without legal form, without a Chinese place in front, words in their order."""
+    if _HAN.search(folded):
+        text = folded.replace(" ", "")
+        for form in HAN_LEGAL_FORMS:
+            if text.endswith(form) and len(text) > len(form) + 1:
+                text = text[: -len(form)]
+                break
+        text = re.sub(r"[省市]", "", text[:4]) + text[4:]
+        for place in HAN_PLACES:
+            if text.startswith(place) and len(text) >= len(place) + 2:
+                text = text[len(place) :]
+                break
+        return text
+    words = folded.split()
+    joined: list[str] = []
+    for word in words:  # single letters in a row are one abbreviation: g m b h, i b m
+        if len(word) == 1 and joined and (len(joined[-1]) == 1 or joined[-1].startswith("\0")) and word.isalpha():
+            joined[-1] = "\0" + joined[-1].lstrip("\0") + word
+        else:
+            joined.append(word)
+    words = [w.lstrip("\0") for w in joined]
+    core = [w for w in words if w not in LEGAL_FORMS and w not in COMPANY_CONNECTORS]
+    return " ".join(core or words)
+
+
+def person_words(folded: str) -> str:
+    """Return a person's name without titles, marks of generation in one spelling."""
+    if _HAN.search(folded):
+        text = folded.replace(" ", "") if not re.search("[a-z]", folded) else folded
+        for title in HAN_TITLES:
+            if text.endswith(title) and len(text) > len(title):
+                text = text[: -len(title)]
+        return text
+    words = [GENERATION.get(w, w) if i else w for i, w in enumerate(folded.split()) if w not in TITLES]
+    return " ".join(words) or folded
+
+
+def _address(folded: str) -> str:
+    text = re.sub(r"(?<=[a-z])(str|strasse)\b", " st", folded)
+    text = re.sub(r"(?<=\d)(st|nd|rd|th)\b", "", text)
+    words = [STREET_WORDS.get(w, w) for w in text.split()]
+    words = [re.sub(r"(?<=\d)(st|nd|rd|th)$", "", w).lstrip("0") or "0" for w in words]
+    return " ".join(words)
+
+
+def date_text(text: str, day_first: bool) -> str | None:
+    """Return a date as ``YYYY-MM-DD``; None where the text is none. Two-digit years end with the present one (2026)."""
+    text = text.strip().lower()
+    found = re.match(r"^(\d{4})\D{1,2}(\d{1,2})\D{1,2}(\d{1,2})(?!\d)", text)
+    if found:
+        year, month, day = (int(g) for g in found.groups())
+    elif re.match(r"^(19|20)\d{6}$", text):
+        year, month, day = int(text[:4]), int(text[4:6]), int(text[6:])
+    elif found := re.match(r"^(\d{1,2})\s*[./-]\s*(\d{1,2})\s*[./-]\s*(\d{2}|\d{4})(?!\d)", text):
+        first, second, year = int(found[1]), int(found[2]), int(found[3])
+        dotted = "." in found[0]
+        day, month = (first, second) if (day_first or dotted) else (second, first)
+        if month > 12 >= day:
+            day, month = month, day
+    else:
+        named = re.match(r"^(?:(\d{1,2})[\s.\-]*)?([a-zäéûà]{3,9})[\s.,\-]*(?:(\d{1,2})[\s,.\-]+)?(\d{2}|\d{4})$", text)
+        if not named or not (named[1] or named[3]):
+            return None
+        key = _fold_python(named[2])
+        if key not in MONTHS:
+            return None
+        day, month, year = int(named[1] or named[3]), MONTHS[key], int(named[4])
+    if year < 100:
+        year += 2000 if year <= 26 else 1900
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        return None
+    return f"{year:04d}-{month:02d}-{day:02d}"
+
+
+def day_comes_first(values: pl.Series) -> bool:
+    """Tell whether ``a/b/year`` means day/month in a column, by what can only be a day."""
+    parts = values.drop_nulls().str.extract_groups(r"^(\d{1,2})[/.-](\d{1,2})[/.-]\d{2,4}").struct.unnest()
+    first, second = (parts[c].cast(pl.Int32, strict=False) for c in parts.columns)
+    return int((first > 12).sum()) > int((second > 12).sum())
+
+
+def phone_digits(values: pl.Series) -> pl.Series:
+    """Return the national number: digits without +, 00, country code of the own zone or leading zeros.
+
+    The same line written ``+49 89 123``, ``0049-89-123`` and ``089/123`` shares the form. Digits are never made a number.
+    """
+    text = values.cast(pl.String).str.slice(0, 64).str.normalize("NFKC").str.to_lowercase()
+    text = text.str.replace_all(r"(ext|x|durchwahl|dw|转|分机)\.?\s*\d+$", "").str.replace_all(r"\(0\)", "")
+    international = text.str.contains(r"^\s*(\+|00)")
+    digits = text.str.replace_all(r"\D", "").str.strip_chars_start("0")
+    bare = digits.str.replace(r"^(1|7|2[07]|3[0123469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[2-9]\d\d)", "")
+    bare = pl.select(
+        pl.when(international & digits.str.contains(r"^(1|7|2[07]|3[0123469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58])"))
+        .then(digits.str.replace(r"^(1|7|2[07]|3[0123469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58])", ""))
+        .when(international)
+        .then(bare)
+        .when((digits.str.len_chars() == 11) & digits.str.starts_with("1") & ~digits.str.contains(r"^1[3-9]"))
+        .then(digits.str.slice(1))  # North America with its 1; Chinese mobiles begin with 13 to 19
+        .when((digits.str.len_chars() == 13) & digits.str.starts_with("861"))
+        .then(digits.str.slice(2))
+        .otherwise(digits)
+    ).to_series()
+    bare = bare.str.strip_chars_start("0")
+    return pl.select(pl.when(bare.str.len_chars() >= 5).then(bare)).to_series()
+
+
+def email_key(values: pl.Series) -> pl.Series:
+    """Return an address in lower case, taken out of ``Name <address>``, without a ``+tag``."""
+    text = values.cast(pl.String).str.slice(0, 320).str.normalize("NFKC").str.to_lowercase().str.strip_chars()
+    inside = text.str.extract(r"<([^<>\s]+@[^<>\s]+)>", 1)
+    text = inside.fill_null(text).str.replace(r"\+[^@]*@", "@").str.replace_all(r"\s", "")
+    return pl.select(pl.when(text.str.contains("@", literal=True)).then(text)).to_series()
+
+
+def standardise(values: pl.Series, kind: str) -> tuple[pl.Series, pl.Series]:
+    """Return key form and Latin form of distinct values.
+
+    Parameters
+    ----------
+    values : Series of str
+        Distinct values of one field, nulls allowed.
+    kind : str
+        Name of a kind of :data:`steward.scoring.duplicates.kinds.KINDS`.
+    """
+    match kind:
+        case "email":
+            key = email_key(values)
+            return key, key
+        case "phone":
+            key = phone_digits(values)
+            return key, key
+        case "birthdate":
+            first = day_comes_first(values)
+            key = _each(values, lambda v: date_text(v[:40], first) or "")
+            key = _nothing_as_null(key)
+            return key, key
+        case "identifier" | "postcode":
+            key = fold(values).str.replace_all(" ", "")
+            if kind == "postcode":  # 05172 lost its zero in a spreadsheet somewhere
+                key = key.str.replace(r"^0+(\d{3,})$", "$1").str.replace(r"^(\d{5})\d{4}$", "$1")
+            key = _nothing_as_null(key)
+            return key, key
+        case "domain":
+            text = values.cast(pl.String).str.slice(0, 320).str.to_lowercase().str.strip_chars()
+            text = text.str.replace(r"^[a-z]+://", "").str.replace(r"^www\.", "").str.replace(r"[/?#].*$", "")
+            key = _nothing_as_null(text.str.replace(r"^.*@", ""))
+            return key, key
+        case "given" | "family" | "person":
+            folded = fold(values)
+            odd = _titled(folded)
+            key = _nothing_as_null(
+                _umlauts(pl.select(pl.when(odd).then(_each(folded, person_words)).otherwise(folded)).to_series())
+            )
+            latin = _latin(key, surname_first=kind == "person")
+            if kind == "given":
+                latin = latin.str.replace_all(" ", "") if bool(key.str.contains(_HAN.pattern).any()) else latin
+            if kind == "person":
+                key = _sort_words(key)
+            return key, latin
+        case "company":
+            folded = fold(values)
+            key = _nothing_as_null(_umlauts(_each(folded, company_core)))
+            return key, _latin(key)
+        case "address":
+            key = _nothing_as_null(_umlauts(_each(fold(values), _address)))
+            return key, _latin(key)
+        case "city":
+            key = fold(values).str.replace(r"^(st|sankt) ", "saint ").str.replace(r"[市省]$", "")
+            key = _nothing_as_null(_umlauts(key))
+            return key, _latin(key).str.replace_all(" ", "")
+        case "category":
+            key = _nothing_as_null(fold(values))
+            return key, key
+        case _:
+            key = _nothing_as_null(fold(values))
+            return key, _latin(key)
+
+
+def _titled(folded: pl.Series) -> pl.Series:
+    """Tell which names hold a title, a mark of generation or Chinese characters."""
+    words = "|".join(sorted(TITLES | set(GENERATION)))
+    return folded.str.contains(rf"\b({words})\b|[^\x00-\x7f]").fill_null(False)
+
+
+def _sort_words(values: pl.Series) -> pl.Series:
+    """Return names with their words in alphabetical order, so that either order of names agrees exactly."""
+    return values.str.split(" ").list.sort().list.join(" ")

@@ -1,0 +1,211 @@
+"""Word lists behind the standard forms: legal forms, titles, short forms of names, street words, role mailboxes.
+
+English, German and Chinese, with the commonest of their neighbours. Everything is in folded form: lower case, without
+marks, umlauts as their base letter. Left to others: using them (``standard``, ``levels``, ``profile``).
+"""
+
+# ruff: noqa: SIM905 - word lists read best as text
+
+from __future__ import annotations
+
+LEGAL_FORMS = frozenset(
+    """
+    ab ag aktiengesellschaft as asa aps bv bvba cc co company corp corporation corporated cv dba doo ek ev eg eurl gbr gesellschaft
+    gesmbh ggmbh gmbh gmbhco haftungsbeschrankt holdings inc incorporated kft kg kgaa kk kommanditgesellschaft lda limited limitada
+    limitee llc llp lp ltd ltda ltee mbh mit beschrankter haftung nv ohg ooo oy oyj partg pbc pc pjsc plc pllc pte pt pty pvt private
+    public sa sab sarl sas sasu sca sc sdn bhd se sl slu snc sp spa sprl srl sro ug und the zao pao oao ao oo jsc kaisha kabushiki
+    sicav spzoo zoo ooo cjsc ojsc offentliggjort aktiebolag aktieselskab aktsionernoe obshchestvo otvetstvennostyu ogranichennoi
+    sociedad anonima societe anonyme societa azioni responsabilita naamloze vennootschap besloten
+    """.split()
+)
+
+COMPANY_CONNECTORS = frozenset("and und et y e of de der die das the & fur for".split())
+
+HAN_LEGAL_FORMS = (
+    "股份有限公司", "有限责任公司", "有限責任公司", "集团有限公司", "集團有限公司", "控股有限公司", "有限公司", "股份公司",
+    "集团公司", "集團公司", "分公司", "总公司", "株式会社", "合同会社", "公司", "集团", "集團", "股份", "控股",
+)  # fmt: skip
+"""Longest first."""
+
+HAN_PLACES = (
+    "北京", "上海", "天津", "重庆", "河北", "山西", "辽宁", "吉林", "黑龙江", "江苏", "浙江", "安徽", "福建", "江西", "山东",
+    "河南", "湖北", "湖南", "广东", "海南", "四川", "贵州", "云南", "陕西", "甘肃", "青海", "台湾", "内蒙古", "广西", "西藏",
+    "宁夏", "新疆", "香港", "澳门", "深圳", "广州", "杭州", "南京", "苏州", "成都", "武汉", "西安", "长沙", "郑州", "青岛",
+    "宁波", "无锡", "厦门", "东莞", "佛山", "济南", "大连", "沈阳", "哈尔滨", "长春", "石家庄", "福州", "合肥", "昆明", "南昌",
+    "贵阳", "南宁", "太原", "兰州", "海口", "珠海", "常州", "温州", "嘉兴", "台北", "高雄",
+)  # fmt: skip
+"""Provinces and large cities that stand before a company's own name."""
+
+HAN_SURNAMES_OF_TWO = frozenset(
+    "欧阳 司马 上官 诸葛 夏侯 皇甫 尉迟 公孙 令狐 慕容 司徒 司空 东方 独孤 南宫 长孙 宇文 端木 百里 呼延 轩辕 西门".split()
+)
+
+TITLES = frozenset(
+    """
+    mr mrs ms miss mister madam sir dame lord lady dr prof professor doctor med phil ing dipl rev reverend hon honorable
+    honourable herr frau fraulein hr fr doktor mag magister monsieur madame mme mlle senor senora sra srta
+    phd md mba bsc msc esq xiansheng nushi
+    """.split()
+)
+
+HAN_TITLES = ("先生", "女士", "小姐", "太太", "教授", "博士", "经理", "总经理", "老师")
+
+GENERATION = {
+    "jr": "2nd", "junior": "2nd", "sr": "1st", "senior": "1st", "i": "1st", "ii": "2nd", "iii": "3rd", "iv": "4th", "jun": "2nd",
+    "sen": "1st", "jnr": "2nd", "snr": "1st",
+}  # fmt: skip
+"""Marks that tell father from son."""
+
+_SHORT_FORMS = """
+robert bob rob bobby robbie bert robby
+william bill will billy willie liam wilhelm willi willy wim
+richard dick rick richie ricky rich
+edward ed eddie ted teddy ned eduard
+james jim jimmy jamie jakob
+john johnny jack jon johannes hans johann jan
+jonathan jon jonny nathan
+michael mike mick mickey micky michel michi
+thomas tom tommy
+charles charlie chuck chas karl carl
+joseph joe joey josef sepp jupp
+david dave davey
+daniel dan danny
+matthew matt matthias matthaus mathias
+andrew andy drew andreas
+anthony tony anton toni
+christopher chris kit christoph christof
+christian chris
+christine chris christina christiane tina chrissy
+nicholas nick nicky nikolaus nicolas klaus niko
+samuel sam sammy
+samantha sam sammy
+benjamin ben benny
+alexander alex sascha sandy xander alec
+alexandra alex sandra sascha sandy
+stephen steve steven stefan steffen stephan
+gregory greg gregor
+timothy tim timmy
+peter pete petey pit
+patrick pat paddy
+patricia pat patty tricia trish
+ronald ron ronnie
+donald don donnie
+kenneth ken kenny
+lawrence larry laurence lorenz lars
+leonard leo len lenny leonhard
+frederick fred freddie freddy friedrich fritz frederic
+gerald jerry gerry gerd gerhard
+jeffrey jeff geoff geoffrey
+raymond ray
+philip phil phillip philipp
+walter walt wally
+harold harry hal
+henry harry hank heinrich heinz hendrik henrik
+albert al bert
+alfred al fred
+louis lou luis ludwig lewis louie
+george georg jurgen jorg juergen
+susan sue susie suzy susanne suzanne susanna
+elizabeth liz beth betty eliza lizzie elisabeth lisa lisbeth elise bess libby betsy
+margaret maggie meg peggy marge margarete grete gretchen greta margarethe
+katherine kate kathy katie catherine cathy kathryn katharina katrin kathrin kat
+jennifer jen jenny
+jessica jess jessie
+barbara barb babs barbie
+rebecca becky becca
+deborah deb debbie
+dorothy dot dottie dolly dorothea dorothee
+victoria vicky vicki tori viktoria
+virginia ginny
+teresa terry theresa tess theresia resi
+pamela pam
+kimberly kim
+cynthia cindy
+amanda mandy
+angela angie
+antoinette toni
+ann anna anne annie nancy annette anni
+mary marie maria molly polly mia
+eleanor ellie nell ella elly eleonore
+ellen ellie nelly
+abigail abby gail
+josephine jo josie josefine
+joanna jo joanne johanna hanna
+caroline carrie carol carolin karoline
+annabelle annabel anabella belle
+zara sarah sara
+darlene darla
+leigh lee lea
+morris morrie maurice moritz
+ursula uschi ulla
+ulrich uli ulli
+ulrike ulli rike
+sebastian basti seb
+maximilian max
+siegfried sigi
+manfred manni
+wolfgang wolf
+bernhard bernd bernard bernie
+rudolf rudi rudolph
+dietrich dieter
+konrad kurt conrad
+franziska franzi
+gabriele gabi gaby
+michaela michi
+mohamed muhammad mohammed muhammed mohammad
+eugene gene eugen
+francis frank fran franz
+frances fran fanny franziska
+martin marty
+vincent vince vinnie
+zachary zach zack
+joshua josh
+douglas doug
+nathaniel nat nate nathan
+theodore ted theo teddy theodor
+isabella bella isabel isabelle isa
+jacqueline jackie
+melissa missy lissa
+sophia sophie sofia
+"""
+
+
+def short_forms() -> dict[str, frozenset[int]]:
+    """Return the groups that each given name belongs to; two names fit where they share a group."""
+    groups: dict[str, set[int]] = {}
+    for number, line in enumerate(_SHORT_FORMS.strip().splitlines()):
+        for name in line.split():
+            groups.setdefault(name, set()).add(number)
+    return {name: frozenset(numbers) for name, numbers in groups.items()}
+
+
+STREET_WORDS = {
+    "street": "st", "str": "st", "strasse": "st", "avenue": "ave", "av": "ave", "boulevard": "blvd", "blv": "blvd", "bl": "blvd",
+    "road": "rd", "drive": "dr", "lane": "ln", "court": "ct", "place": "pl", "plaza": "plz", "square": "sq", "highway": "hwy",
+    "parkway": "pkwy", "terrace": "ter", "crossing": "xing", "circle": "cir", "suite": "ste", "apartment": "apt", "floor": "fl",
+    "north": "n", "south": "s", "east": "e", "west": "w", "northeast": "ne", "northwest": "nw", "southeast": "se",
+    "southwest": "sw", "saint": "st", "fort": "ft", "mount": "mt", "platz": "pl", "weg": "weg", "first": "1st", "second": "2nd",
+    "third": "3rd", "fourth": "4th", "fifth": "5th", "sixth": "6th", "seventh": "7th", "eighth": "8th", "ninth": "9th",
+    "tenth": "10th", "jalan": "jln", "number": "no", "nr": "no", "center": "ctr", "centre": "ctr",
+}  # fmt: skip
+
+ROLE_MAILBOXES = frozenset(
+    """
+    info sales office contact kontakt mail email service support admin administrator hello hallo post postmaster webmaster
+    marketing hr jobs billing accounts buchhaltung rechnung verwaltung zentrale empfang reception team noreply donotreply
+    enquiries inquiries help helpdesk orders bestellung einkauf vertrieb purchasing kefu xiaoshou gongsi bangong kundenservice
+    """.split()
+)
+
+MONTHS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "jan january januar janvier", "feb february februar fevrier", "mar march marz maerz mars mrz", "apr april avril",
+            "may mai", "jun june juni juin", "jul july juli juillet", "aug august aout", "sep sept september septembre",
+            "oct october okt oktober octobre", "nov november novembre", "dec december dez dezember decembre",
+        ),
+        start=1,
+    )
+    for name in names.split()
+}  # fmt: skip
