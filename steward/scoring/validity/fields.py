@@ -1,0 +1,193 @@
+"""The field's own rules: is this text possible as an e-mail, phone, postcode, tax number, date, name?
+
+Each rule is a function of one or two texts that returns True where the value is acceptable. It is called once per
+*distinct* value, never per row. Every rule prefers to let a strange value pass: a valid foreign value called invalid is
+worse than an invalid one that stays, for this evidence proposes deletions.
+
+Left to others: SQL around them (``compile``), Great Expectations around them (``oracle``), country names (``countries``).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from steward.scoring.validity.countries import POSTCODES, region_of
+
+_LOCAL = re.compile(r"^[^\s@\"(),:;<>\[\\\]]{1,64}$")
+_LABEL = re.compile(r"^(?!-)[\w\-]{1,63}(?<!-)$")
+DISPOSABLE = frozenset(
+    """
+    10minutemail.com 20minutemail.com 33mail.com anonbox.net discard.email discardmail.com dispostable.com
+    emailondeck.com fakeinbox.com fakemail.net getairmail.com getnada.com grr.la guerrillamail.com guerrillamail.de
+    guerrillamail.net guerrillamailblock.com incognitomail.org inboxkitten.com jetable.org mailcatch.com maildrop.cc
+    mailexpire.com mailinator.com mailinator.net mailnesia.com mailnull.com mintemail.com moakt.com mohmal.com
+    mytemp.email mytrashmail.com sharklasers.com spam4.me spamgourmet.com temp-mail.io temp-mail.org tempail.com
+    tempinbox.com tempmail.de tempmailo.com tempr.email throwaway.email throwawaymail.com trash-mail.com trashmail.com
+    trashmail.de trashmail.net wegwerfemail.de wegwerfmail.de wegwerfmail.net yopmail.com yopmail.fr yopmail.net
+    zwoho.com
+    """.split()  # noqa: SIM905 - a list of words reads better
+)
+"""Domains that hand out addresses for minutes. A list that is kept by hand, on purpose short and certain."""
+
+_PLACEHOLDERS = frozenset(
+    """
+    test|tests|testing|tester|asdf|asdfg|asdfgh|asdfasdf|asdf asdf|qwer|qwert|qwerty|qwertz|yxcv|yxcvb|xyz|abc|abcd|foobar|foo bar
+    n/a|nil|undefined|unknown|unbekannt|dummy|deleteme|delete me|do not use|donotuse|default|example|beispiel|muster
+    mustermann|musterfrau|max mustermann|erika mustermann|john doe|jane doe|lorem ipsum|test test|test user|testuser
+    test kunde|testkunde|test customer|test account|test company|testfirma|test gmbh|test ltd|muster gmbh|musterfirma gmbh
+    beispiel gmbh|acme test|kein name|no name|noname|-|--|---|.|..|...|?|??|???|0|1234|12345|123456|1234567|tbd|tba
+    测试|测试用户|测试客户|测试公司|试用|张三|李四|王五|未知|无名|暂无
+    """.strip()
+    .replace("\n", "|")
+    .replace("|    ", "|")
+    .split("|")
+)
+"""Whole values only. Surnames that exist (Null, Na, Foo, Max) are not among them."""
+
+_MOJIBAKE = re.compile(
+    r"\ufffd|Ã[\x80-\xbf¤¶¼ŸœžŠ„–©¨ªë«§¡±³º»¢®´°ƒˆ‰‹Œ•—˜™›…†‡]|â€[™œ\x9d“”¦˜]|Â[\xa0§°©®»«]|锟斤拷|烫烫烫|屯屯屯|ï»¿|Ð[\x80-\xbf°-¿]Ñ|æ[\x80-\xbf–—˜™]å"
+)
+_DATE = re.compile(r"^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?\s?(?:Z|[+-]\d{2}:?\d{2})?)?$")
+
+
+def valid_email(text: str, _other: str = "") -> bool:
+    """Syntax of an address as mail systems accept it; the domain needs a dot. Non-ASCII letters are allowed (RFC 6531)."""
+    local, at, domain = text.strip().rpartition("@")
+    if not at or len(text) > 254 or not _LOCAL.match(local) or local.startswith(".") or local.endswith(".") or ".." in local:
+        return False
+    labels = domain.split(".")
+    if len(labels) < 2 or not all(_LABEL.match(label) and "_" not in label for label in labels):
+        return False
+    return not labels[-1].isdigit() and len(labels[-1]) >= 2
+
+
+def not_disposable(text: str, _other: str = "") -> bool:
+    """The domain, or one it belongs to, is not known to hand out addresses for minutes."""
+    domain = text.strip().rpartition("@")[2].casefold().rstrip(".")
+    parts = domain.split(".")
+    return not any(".".join(parts[n:]) in DISPOSABLE for n in range(len(parts) - 1))
+
+
+def not_placeholder(text: str, _other: str = "") -> bool:
+    """The text is not what people type to get past a mandatory field."""
+    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if not plain:
+        return True
+    if plain in _PLACEHOLDERS:
+        return False
+    return not (len(plain) >= 4 and len(set(plain)) == 1)
+
+
+def not_mojibake(text: str, _other: str = "") -> bool:
+    """The text does not hold characters that only a wrong decoding makes."""
+    return not _MOJIBAKE.search(text)
+
+
+def possible_date(text: str, _other: str = "") -> bool:
+    """An ISO date is a day that exists, from 1900 to 2199. Text in another form is not judged."""
+    found = _DATE.match(text.strip())
+    if not found:
+        return not re.match(r"^\d{4}-\d{1,2}-\d{1,2}", text.strip())
+    year, month, day = (int(x) for x in found.groups()[:3])
+    hour, minute, second = (int(x or 0) for x in found.groups()[3:6])
+    try:
+        datetime(year, month, day, hour, minute, min(second, 59))
+    except ValueError:
+        return False
+    return 1900 <= year <= 2199 and second <= 60
+
+
+def valid_phone(text: str, country: str = "") -> bool:
+    """A number that could be dialled: with the country where it is known, else by its own country code.
+
+    Numbers in the style of an older numbering plan pass when their length was ever possible there: *possible*, not
+    *assigned*, is what a deletion may rest on.
+    """
+    import phonenumbers
+
+    bare = re.split(
+        r"(?:ext\.?|x|durchwahl|转|分机)\s*\d{1,6}$", unicodedata.normalize("NFKC", text).strip(), flags=re.IGNORECASE
+    )[0]
+    digits = re.sub(r"[^0-9]", "", bare)
+    if re.search(r"[^\d\s()+\-./\u2010-\u2015]", bare) or not 5 <= len(digits) <= 17 or len(set(digits)) == 1:
+        return False
+    region = region_of(country)
+    international = bare.startswith("+") or digits.startswith("00")
+    if region is None and not international:
+        return len(digits) <= 15
+    try:
+        number = phonenumbers.parse("+" + digits[2:] if not bare.startswith("+") and international else bare, region)
+    except phonenumbers.NumberParseException:
+        return False
+    if international:
+        return bool(phonenumbers.is_possible_number(number))
+    possible = phonenumbers.is_possible_number_with_reason(number)
+    if possible in (phonenumbers.ValidationResult.IS_POSSIBLE, phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY):
+        return True
+    # Plans change: shorter than today was right when it was typed, and outside North America one digit more may be.
+    if possible == phonenumbers.ValidationResult.TOO_LONG and number.country_code != 1:
+        number = phonenumbers.parse(bare[:-1], region)
+        return bool(phonenumbers.is_possible_number(number))
+    return bool(possible == phonenumbers.ValidationResult.TOO_SHORT and len(digits) >= 6)
+
+
+def valid_postcode(text: str, country: str = "") -> bool:
+    """The form of the country's postcodes; a country that is not known passes."""
+    region = region_of(country)
+    pattern = POSTCODES.get(region or "")
+    return pattern is None or bool(pattern.match(unicodedata.normalize("NFKC", text).strip().upper()))
+
+
+_VAT = {
+    "AT": r"U\d{8}", "BE": r"[01]\d{9}", "BG": r"\d{9,10}", "CY": r"\d{8}[A-Z]", "CZ": r"\d{8,10}", "DE": r"\d{9}",
+    "DK": r"\d{8}", "EE": r"\d{9}", "EL": r"\d{9}", "ES": r"[A-Z0-9]\d{7}[A-Z0-9]", "FI": r"\d{8}", "FR": r"[A-Z0-9]{2}\d{9}",
+    "HR": r"\d{11}", "HU": r"\d{8}", "IE": r"(\d{7}[A-Z]{1,2}|\d[A-Z+*]\d{5}[A-Z])", "IT": r"\d{11}", "LT": r"(\d{9}|\d{12})",
+    "LU": r"\d{8}", "LV": r"\d{11}", "MT": r"\d{8}", "NL": r"[0-9A-Z+*]{10}\d{2}", "PL": r"\d{10}", "PT": r"\d{9}",
+    "RO": r"\d{2,10}", "SE": r"\d{12}", "SI": r"\d{8}", "SK": r"\d{10}", "XI": r"(\d{9}|\d{12}|(GD|HA)\d{3})",
+    "GB": r"(\d{9}|\d{12}|(GD|HA)\d{3})",
+}  # fmt: skip
+_USCC = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+
+
+def valid_tax_id(text: str, _other: str = "") -> bool:
+    """A VAT number of the EU or UK, or a 统一社会信用代码; what looks like neither passes.
+
+    German numbers (ISO 7064 mod 11,10) and Chinese codes (GB 32100 mod 31) have their check digit tested.
+    """
+    plain = re.sub(r"[\s.\-]", "", unicodedata.normalize("NFKC", text)).upper()
+    if len(plain) == 18 and re.match(r"^[0-9A-Z]{2}\d{6}", plain):
+        if any(c not in _USCC for c in plain):
+            return False
+        total = sum(_USCC.index(c) * w for c, w in zip(plain[:17], _USCC_WEIGHTS, strict=True))
+        return _USCC[-total % 31] == plain[17]
+    form = _VAT.get(plain[:2])
+    if form is None or not any(c.isdigit() for c in plain[2:]):
+        return True
+    if not re.fullmatch(form, plain[2:]):
+        return False
+    return plain[:2] != "DE" or _mod_11_10(plain[2:])
+
+
+def _mod_11_10(digits: str) -> bool:
+    product = 10
+    for char in digits[:-1]:
+        total = (int(char) + product) % 10 or 10
+        product = 2 * total % 11
+    return (11 - product) % 10 == int(digits[-1]) and digits[0] != "0"
+
+
+FIELD_RULES: Mapping[str, Callable[[str, str], bool]] = {
+    "expect_column_values_to_be_valid_email": valid_email,
+    "expect_column_values_to_not_be_disposable_email": not_disposable,
+    "expect_column_values_to_not_be_placeholder": not_placeholder,
+    "expect_column_values_to_not_be_mojibake": not_mojibake,
+    "expect_column_values_to_be_possible_date": possible_date,
+    "expect_column_values_to_be_valid_tax_id": valid_tax_id,
+    "expect_column_pair_values_to_be_valid_phone": valid_phone,
+    "expect_column_pair_values_to_be_valid_postcode": valid_postcode,
+}
+"""Expectation → function of (value, second value or the empty text)."""
