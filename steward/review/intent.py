@@ -1,0 +1,239 @@
+"""From one keystroke to entries of the log: which records it concerns, what forbids it, what must be confirmed.
+
+Pure: facts in, concerns and drafts out. A *refusal* cannot be overridden here; a *warning* must be confirmed by the
+person who decides. Policy is applied again when a manifest is drafted and when it runs; here it saves the reviewer from
+deciding what would be held back.
+
+Left to others: reading facts (``steward.review.source``), writing entries (``steward.review.session``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+from steward.decisions import DESTRUCTIVE, Decision, DecisionAction
+from steward.errors import DecisionError, StewardError
+from steward.messages import N_
+from steward.policy import Protection, blocking
+from steward.records import RecordKey
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a decision needs to know of one record."""
+
+    key: RecordKey
+    digest: str
+    protections: tuple[Protection, ...] = ()
+    blocked_by: Mapping[str, int] = field(default_factory=dict)
+    """Child object → number of records whose policy blocks a delete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a decision needs to know of one case."""
+
+    case_id: str
+    kind: str
+    object: str
+    members: tuple[Fact, ...]
+    survivor: RecordKey | None
+    evidence_digest: str
+    user: bool = False
+    """True where the object's records are users of the CRM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a person asks for.
+
+    Attributes
+    ----------
+    action : DecisionAction
+    survivor : str or None
+        Id of the member that stays, for ``merge_into`` and ``delete`` in a cluster; None takes the proposed one.
+    out : frozenset of str
+        Ids of members taken out of the cluster: told apart from all others.
+    only : str or None
+        Id of the one member concerned; None concerns the whole case.
+    owner : str or None
+        For ``reassign``.
+    until : date or None
+        For ``defer``.
+    choices : mapping of str to str
+        For ``merge_into``: field → id of the member whose value the survivor gets.
+    confirmed : bool
+        The person has seen the warnings. Standing decisions of others are then superseded by name.
+    """
+
+    action: DecisionAction
+    survivor: str | None = None
+    out: frozenset[str] = frozenset()
+    only: str | None = None
+    owner: str | None = None
+    until: date | None = None
+    reason: str = ""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """A reason to stop, or to ask twice. ``template`` is English and marked for translation."""
+
+    level: Literal["refused", "warning"]
+    key: RecordKey
+    template: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One entry in the making."""
+
+    fact: Fact
+    action: DecisionAction
+    target: str | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
+
+
+class ConfirmationNeededError(DecisionError):
+    """The decision was not recorded: the person must see the warnings and decide again."""
+
+    def __init__(self, concerns: list[Concern]) -> None:
+        self.concerns = concerns
+        super().__init__(
+            N_("{count} warnings must be confirmed before this is decided."),
+            next_step=N_("Decide again to confirm."),
+            count=len(concerns),
+        )
+
+
+_ACTIONS = {
+    "duplicate": {DecisionAction.MERGE, DecisionAction.NOT_DUPLICATE},
+    "stale": set[DecisionAction](),
+    "invalid": set[DecisionAction](),
+}
+_ALWAYS = {DecisionAction.DELETE, DecisionAction.ANONYMISE, DecisionAction.KEEP, DecisionAction.DEFER, DecisionAction.ESCALATE,
+           DecisionAction.COMMENT, DecisionAction.REASSIGN}  # fmt: skip
+
+
+def possible(facts: Facts) -> set[DecisionAction]:
+    """Return the actions that a case of this kind and object offers."""
+    actions = _ALWAYS | _ACTIONS.get(facts.kind, set())
+    return actions | {DecisionAction.DEACTIVATE} if facts.user else actions
+
+
+def drafts(facts: Facts, intent: Intent) -> list[Draft]:
+    """Return the entries that an intent means, one per record.
+
+    In a cluster ``merge_into``, ``delete`` and ``anonymise`` concern every member but the survivor, who is kept, and those taken
+    out, who are told apart from the others.
+
+    Raises
+    ------
+    DecisionError
+        The action does not fit the case, or names a record that is not in it.
+    """
+    action = intent.action
+    if action not in possible(facts):
+        raise DecisionError(N_("{action} cannot be decided here."), action=action.value)
+    by_id = {m.key.id: m for m in facts.members}
+    for name in [intent.survivor, intent.only, *intent.out]:
+        if name is not None and name not in by_id:
+            raise DecisionError(N_("{id} is not in this case."), id=name)
+    if intent.only is not None:
+        return [_one(by_id[intent.only], facts, intent)]
+    if facts.kind != "duplicate" or action in (
+        DecisionAction.KEEP,
+        DecisionAction.DEFER,
+        DecisionAction.ESCALATE,
+        DecisionAction.COMMENT,
+    ):
+        return [_one(m, facts, intent) for m in facts.members]
+    if action is DecisionAction.NOT_DUPLICATE:
+        return [_apart(m, facts) for m in facts.members]
+    survivor = intent.survivor or (facts.survivor.id if facts.survivor else None)
+    if survivor is None or survivor in intent.out:
+        raise DecisionError(N_("Choose a survivor that stays in the cluster."))
+    losers = [m for m in facts.members if m.key.id != survivor and m.key.id not in intent.out]
+    if not losers:
+        raise DecisionError(N_("No member is left besides the survivor."), next_step=N_("Decide 'not a duplicate' instead."))
+    result = [_one(m, facts, intent, survivor) for m in losers]
+    result.append(Draft(by_id[survivor], DecisionAction.KEEP))
+    result += [_apart(by_id[name], facts) for name in sorted(intent.out)]
+    return result
+
+
+def _one(fact: Fact, facts: Facts, intent: Intent, survivor: str | None = None) -> Draft:
+    if intent.action is DecisionAction.MERGE:
+        target = survivor or intent.survivor or (facts.survivor.id if facts.survivor else None)
+        if target is None or target == fact.key.id:
+            raise DecisionError(N_("{key} cannot be merged into itself."), key=fact.key)
+        return Draft(fact, intent.action, target, intent.choices)
+    if intent.action is DecisionAction.REASSIGN:
+        if not intent.owner:
+            raise DecisionError(N_("Name the owner who takes over."))
+        return Draft(fact, intent.action, intent.owner)
+    if intent.action is DecisionAction.NOT_DUPLICATE:
+        return _apart(fact, facts)
+    return Draft(fact, intent.action)
+
+
+def _apart(fact: Fact, facts: Facts) -> Draft:
+    return Draft(fact, DecisionAction.NOT_DUPLICATE, choices={m.key.id: "apart" for m in facts.members if m.key != fact.key})
+
+
+_POLICY_WORD = {DecisionAction.DELETE: "soft_delete"}
+
+
+def concerns(
+    made: list[Draft], standing: Mapping[RecordKey, Decision], merged: Mapping[RecordKey, set[RecordKey]], reviewer: str
+) -> list[Concern]:
+    """Return what speaks against these entries, refusals first.
+
+    Parameters
+    ----------
+    standing : mapping of RecordKey to Decision
+        What holds now.
+    merged : mapping of RecordKey to set of RecordKey
+        Survivor → records that standing decisions merge into it.
+    """
+    found: list[Concern] = []
+    concerned = {d.fact.key for d in made}
+    for draft in made:
+        key, action = draft.fact.key, draft.action
+        if action in DESTRUCTIVE and (merged.get(key, set()) - concerned):
+            found.append(Concern("refused", key, N_("{key} is the survivor of another merge; undo that first."), {"key": key}))
+        if draft.target is not None and action is DecisionAction.MERGE:
+            other = standing.get(RecordKey(key.object, draft.target))
+            if other is not None and other.action in DESTRUCTIVE and other.key not in concerned:
+                found.append(
+                    Concern("refused", key, N_("The survivor {key} is itself to go; undo that first."), {"key": other.key})
+                )
+        if action in DESTRUCTIVE:
+            found.extend(
+                Concern(
+                    "refused", key, N_("{key} is protected: {sentence}"), {"key": key, "sentence": p.sentence, "code": p.code}
+                )
+                for p in blocking(_POLICY_WORD.get(action, action.value), draft.fact.protections)
+            )
+        if action is DecisionAction.DELETE:
+            for child, count in draft.fact.blocked_by.items():
+                facts: dict[str, object] = {"key": key, "count": count, "child": child}
+                found.append(Concern("warning", key, N_("{key}: {count} × {child} would block the deletion."), facts))
+        before = standing.get(key)
+        if before is None or before.reviewer == reviewer or before.by_rule or action is DecisionAction.COMMENT:
+            continue
+        if (before.action, before.target) != (action, draft.target):
+            facts = {"key": key, "other": before.reviewer, "action": before.action.value}
+            found.append(Concern("warning", key, N_("{other} decided {action} for {key}; your decision replaces it by name."), facts))
+    return sorted(found, key=lambda c: c.level)
+
+
+def sentence(concern: Concern, translate: object = None) -> str:
+    """Return a concern as a sentence, translated by ``translate`` where given."""
+    return StewardError(concern.template, **dict(concern.facts)).render(translate)

@@ -1,0 +1,85 @@
+"""The widget: carries messages between the front and a :class:`steward.review.conversation.Conversation`, no more.
+
+Left to others: everything that is decided (``steward.review.session``), everything that is painted (``front/``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from steward.errors import UsageError
+from steward.messages import N_
+from steward.review.conversation import Conversation
+from steward.review.session import ReviewSession
+from steward.review.words import words
+from steward.store.decision_log import DecisionLog
+
+if TYPE_CHECKING:
+    from steward.records import Snapshot
+    from steward.store import Workspace
+
+FRONT = Path(__file__).with_name("front")
+
+
+class ReviewPanel(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
+    """The review panel; make one with :func:`review_panel`."""
+
+    _esm = FRONT / "panel.js"
+    _css = FRONT / "panel.css"
+    words = traitlets.Dict().tag(sync=True)
+    reviewer = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, session: ReviewSession, *, blind: bool = False) -> None:
+        super().__init__(words=words(), reviewer=session.reviewer)
+        self.session = session
+        self._conversation = Conversation(session, self.send, blind=blind)
+        self.on_msg(self._heard)
+
+    def _heard(self, _widget: object, content: Mapping[str, Any], _buffers: object) -> None:
+        self._conversation.handle(content)
+
+    def __repr__(self) -> str:
+        return f"<review panel of {self.reviewer}: {len(self.session.index)} cases>"
+
+
+def review_panel(
+    ws: Workspace,
+    reviewer: str,
+    *,
+    snapshot: Snapshot | None = None,
+    log: DecisionLog | str | Path | None = None,
+    blind: bool = False,
+) -> ReviewPanel:
+    """Return the review panel over a workspace.
+
+    Parameters
+    ----------
+    ws : Workspace
+        May be open read-only: decisions go to the log beside it.
+    reviewer : str
+        Name of the person who decides.
+    snapshot : Snapshot, optional
+        The newest where not given.
+    log : DecisionLog, str or Path, optional
+        A log, or the URL or path of one; the workspace's own where not given.
+    blind : bool
+        Hide scores, weights and reasons, for checks of quality.
+
+    Raises
+    ------
+    UsageError
+        The snapshot has not been scored.
+    """
+    chosen = snapshot or ws.snapshot()
+    opened = log if isinstance(log, DecisionLog) else DecisionLog.open(log or ws.path)
+    session = ReviewSession(ws, chosen, opened, reviewer)
+    if not len(session.index):
+        raise UsageError(
+            N_("There is nothing to review: the snapshot has no evidence."), next_step=N_("Run: steward score --workspace DIR.")
+        )
+    return ReviewPanel(session, blind=blind)
