@@ -45,7 +45,7 @@ from steward.crm.base import Capabilities
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping, SoftDelete
 from steward.crm.sql_engine import crm_error, open_engine, place_of
-from steward.errors import SchemaMismatchError
+from steward.errors import SchemaMismatchError, StewardError
 from steward.messages import N_
 from steward.records import Absent, Link, Record, RecordKey, Scalar, canonical_text
 
@@ -169,8 +169,12 @@ class SqlReader:
         place = shape.columns.index(shape.mapping.key)
         query = page
         while True:
-            with self._errors():
-                rows = connection.execute(query).all()
+            try:
+                with self._errors():
+                    rows = connection.execute(query).all()
+            except StewardError:
+                self._end()  # a broken moment is not continued
+                raise
             if rows:
                 yield [_record(shape, row) for row in rows]
             if len(rows) < batch:
@@ -261,6 +265,17 @@ class SqlReader:
         if self._engine.dialect.name == "postgresql":
             connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         return connection
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that is read through."""
+        return self._engine
+
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """Yield a connection that sees the present, in a read-only transaction."""
+        with self._now() as connection:
+            yield connection
 
     @contextmanager
     def _now(self) -> Iterator[Connection]:

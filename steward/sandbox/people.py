@@ -210,6 +210,12 @@ def a_person(r: Uniform, language: str, firms: Sequence[Firm]) -> Person:
     )  # fmt: skip
 
 
+def private_mail(r: Uniform, p: Person) -> str:
+    """Draw a private mail address that fits the name."""
+    family = slug(p.last_latin.replace("ü", "v") if p.language == "zh" else p.last_latin)
+    return f"{slug(p.first_latin)[:1]}.{family}{int(r() * 9_000) + 1_000}@{pick(r, MAIL_HOSTS)}"
+
+
 def uscc(r: Uniform) -> str:
     """Draw a Chinese social credit code whose check digit is right (administrative division 000000 does not exist)."""
     alphabet = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -272,9 +278,9 @@ def typo(r: Uniform, text: str) -> str:
 
 
 def rewrite_phone(r: Uniform, phone: str | None) -> str | None:
-    """Write the same number as another person would."""
-    if phone is None:
-        return None
+    """Write the same number as another person would; what is already rewritten stays."""
+    if phone is None or not phone.startswith("+") or " " not in phone or "(0)" in phone:
+        return phone
     number, _, extension = phone.partition(" ext. ")
     code, _, rest = number.partition(" ")
     style = r()
@@ -334,7 +340,10 @@ def person_again(r: Uniform, p: Person) -> Person:
         elif change == 9 and q.email:
             q.email = q.email.upper() if r() < 0.5 else typo(r, q.email.split("@")[0]) + "@" + q.email.split("@")[1]
         elif change == 10:
-            q.street = rewrite_street(q.street)
+            if r() < 0.5 and (p.mobile or p.birth):
+                q.email = private_mail(r, p)
+            else:
+                q.street = rewrite_street(q.street)
         elif change == 11 and p.birth and (p.email or p.mobile):
             moved = place(r, p.language)
             q.street, q.postcode, q.city, q.country = moved.street, moved.postcode, moved.city, moved.country
@@ -418,6 +427,7 @@ def look_alike(r: Uniform, p: Person, firms: Sequence[Firm]) -> tuple[str, Perso
         child = replace(
             other, last=p.last, last_latin=p.last_latin, street=p.street, postcode=p.postcode, city=p.city, country=p.country
         )
+        child.email = private_mail(r, child)
         child.phone, child.birth = p.phone, f"{min(int(p.birth[:4]) + 27, 2007)}{other.birth[4:] if other.birth else '-03-14'}"
         if kind < 0.12:
             child.first, child.first_latin, child.salutation = p.first, p.first_latin, p.salutation
@@ -427,13 +437,24 @@ def look_alike(r: Uniform, p: Person, firms: Sequence[Firm]) -> tuple[str, Perso
         twin = replace(
             other, last=p.last, last_latin=p.last_latin, street=p.street, postcode=p.postcode, city=p.city, country=p.country
         )
-        twin.birth, twin.phone = p.birth, p.phone
+        twin.birth, twin.phone, twin.email = p.birth, p.phone, private_mail(r, twin)
         return "twins", twin
     if kind < 0.75:
         namesake = replace(
             other, first=p.first, last=p.last, first_latin=p.first_latin, last_latin=p.last_latin, salutation=p.salutation
         )
-        namesake.city, namesake.country = p.city, p.country
+        namesake.email = private_mail(r, namesake)
+        for _ in range(12):  # in the same town, where the draw gives one
+            spot = place(r, p.language)
+            if spot.city == p.city and spot.street != p.street:
+                break
+        namesake.street, namesake.postcode, namesake.city, namesake.country = (
+            spot.street,
+            spot.postcode,
+            spot.city,
+            spot.country,
+        )
+        namesake.phone, namesake.mobile = spot.phone, mobile(r, spot.country)
         if namesake.birth == p.birth:
             namesake.birth = f"{1950 + int(r() * 50)}-07-{int(r() * 28) + 1:02d}"
         return "namesakes", namesake

@@ -1,0 +1,170 @@
+"""``steward connectors``: what each CRM can do, what would be read from one, and a proposed mapping.
+
+Left to others: the facts (``steward.crm``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+from steward.errors import SchemaMismatchError, UsageError, printable
+from steward.messages import N_, _
+from steward.screen import Screen
+
+HELP = N_("show what each CRM can do, check access, propose a mapping")
+EXAMPLE = "steward connectors check --mapping mapping.toml --from crm.sqlite"
+
+_SHOWN = (
+    "conditional_delete", "transactional", "recycle_bin", "recycle_days", "restore_keeps_id", "restore_moves_version",
+    "tells_who_deleted", "per_id_result", "batch_size", "requests_per_minute", "request_lifetime", "side_effects",
+)  # fmt: skip
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the words of this verb."""
+    parts = parser.add_subparsers(dest="part", metavar="PART")
+    check = parts.add_parser("check", help=_("show what would be read, and that nothing can be written"))
+    check.add_argument("--mapping", type=Path, required=True, metavar="FILE")
+    propose = parts.add_parser("map", help=_("propose a mapping file from a database's schema"))
+    propose.add_argument("--to", type=Path, metavar="FILE", help=_("write the proposal here instead of showing it"))
+    propose.add_argument("--tenant", default="default")
+    propose.add_argument("--environment", default="production", choices=("production", "sandbox", "test"))
+    for part in (check, propose):
+        part.add_argument(
+            "--from", dest="source", required=True, metavar="URL", help=_("SQLite file or database URL; ${VAR} is replaced")
+        )
+        for name in ("--json", "--quiet"):
+            part.add_argument(name, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace, screen: Screen) -> int:
+    """Show the table, check a source or propose a mapping."""
+    if args.part == "check":
+        return _check(args, screen)
+    if args.part == "map":
+        return _map(args, screen)
+    from steward.crm.registry import as_document
+
+    tables = as_document()
+    rows = [[name, *(_word(t[name]) for t in tables)] for name in _SHOWN]
+    screen.table(_("Connectors"), [_("capability"), *(str(t["system"]) for t in tables)], rows)
+    screen.next("steward connectors map --from URL")
+    screen.result({"connectors": tables})
+    return 0
+
+
+def _word(value: object) -> str:
+    if value is True:
+        return _("yes")
+    if value is False:
+        return _("no")
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value is None else str(value)
+
+
+def resolve(text: str) -> str:
+    """Replace ``${VAR}`` by the environment, so that a password need not stand on the command line.
+
+    Raises
+    ------
+    UsageError
+        The variable is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1])
+        if found is None:
+            raise UsageError(N_("The environment variable {name} is not set."), name=match[1])
+        return found
+
+    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
+
+
+def read_mapping_text(path: Path) -> str:
+    """Return a mapping file's text, or refuse in one sentence."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SchemaMismatchError(
+            N_("The mapping {where} cannot be read ({kind})."),
+            next_step=N_("Propose one with: steward connectors map --from URL."),
+            where=path,
+            kind=type(error).__name__,
+        ) from None
+
+
+def _check(args: argparse.Namespace, screen: Screen) -> int:
+    from steward.crm.mapping import parse_mapping
+    from steward.crm.sql import SqlReader
+    from steward.crm.sql_check import check_source
+
+    mapping = parse_mapping(read_mapping_text(args.mapping), where=args.mapping.name)
+    with SqlReader(resolve(args.source), mapping) as reader:
+        found = check_source(reader)
+        capabilities = reader.capabilities
+    screen.say(
+        N_("{where}: tenant {tenant}, environment {environment}."),
+        where=found.where,
+        tenant=found.tenant,
+        environment=found.environment,
+    )
+    rows = [[o.name, o.table, o.live, len(o.columns)] for o in found.objects]
+    screen.table(_("What would be read"), [_("object"), _("table"), _("live records"), _("columns")], rows)
+    if found.read_only:
+        screen.say(N_("The database refuses writes on this connection."))
+    else:
+        screen.warn(N_("The database would accept writes on this connection."))
+    writable = [o.name for o in found.objects if o.writable_by_user]
+    if writable:
+        screen.warn(
+            N_("This user could write {tables} on another connection; give the reader a user with SELECT only."),
+            tables=", ".join(writable),
+        )
+    if found.clock_seconds is not None and abs(found.clock_seconds) > 5:
+        screen.warn(N_("The server's clock differs from this one by {seconds} seconds."), seconds=round(found.clock_seconds, 1))
+    screen.next(f"steward snapshot {args.source} --mapping {args.mapping}")
+    screen.result({**asdict(found), "capabilities": asdict(capabilities)})
+    return 0
+
+
+def _map(args: argparse.Namespace, screen: Screen) -> int:
+    from steward.crm.mapping import parse_mapping
+    from steward.crm.propose import propose_mapping
+    from steward.crm.sql import SqlReader
+    from steward.crm.sql_engine import open_engine
+
+    if args.to is not None and args.to.exists():
+        raise UsageError(
+            N_("{where} is already there; nothing is overwritten."), next_step=N_("Name another file."), where=args.to
+        )
+    engine, _ours = open_engine(resolve(args.source))
+    try:
+        proposal = propose_mapping(engine)
+    finally:
+        engine.dispose()
+    text = proposal.to_toml(tenant=args.tenant, environment=args.environment)
+    mapping = parse_mapping(text, where="proposal")
+    with SqlReader(resolve(args.source), mapping) as reader:  # a proposal that cannot be read is none
+        counts = {o.name: reader.count(o.name) for o in reader.objects()}
+    rows = [[o.name, o.table, o.role, o.key, ", ".join(o.parents.values()) or "-", counts[o.name]] for o in proposal.objects]
+    titles = [_("object"), _("table"), _("role"), _("key"), _("parents"), _("live records")]
+    screen.table(_("Proposed mapping"), titles, rows)
+    for name, why in proposal.left_out.items():
+        screen.warn(N_("Left out: {table} ({why})."), table=name, why=_(why))
+    if args.to is not None:
+        try:
+            args.to.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise UsageError(N_("{where} cannot be written ({kind})."), where=args.to, kind=type(error).__name__) from None
+        screen.next(f"steward connectors check --mapping {args.to} --from {args.source}")
+    else:
+        for line in text.splitlines():
+            if not screen.quiet:
+                screen.console.print(printable(line, 100_000))
+    screen.result({"mapping": text, "objects": counts, "left_out": proposal.left_out})
+    return 0
