@@ -197,6 +197,16 @@ def verify_statement(
     return VerifiedStatement(statement.predicate, statement.subject, digest, tuple(sorted(counted)))
 
 
+def subject_of_executor_statement(
+    envelope: bytes, *, trust: TrustStore, now: datetime, tenant: str, predicate_type: str
+) -> tuple[str, ...]:
+    """Return the subject digests of a statement an executor of the tenant has signed, whatever its predicate says."""
+    found = verify_statement(
+        envelope, trust=trust, now=now, predicate_type=predicate_type, predicate=msgspec.Raw, by="executors", tenant=tenant
+    )
+    return tuple(s.digest["sha256"] for s in found.subject if "sha256" in s.digest)
+
+
 def make_veto(signer: Signer, veto: VetoPredicate, subject: Subject) -> bytes:
     """Return a signed veto; ``subject`` is that of the manifest."""
     return sign_statement([signer], subject=[subject], predicate_type=VETO_TYPE, predicate=veto)
@@ -235,6 +245,7 @@ __all__ = [
     "sign_statement",
     "signed_envelope",
     "statement_bytes",
+    "subject_of_executor_statement",
     "verify_statement",
     "verify_veto",
 ]
