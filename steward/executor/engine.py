@@ -1,0 +1,378 @@
+"""The protocol loop: in which order things are written so that a crash at any instruction loses and repeats nothing.
+
+Per batch: gates (freeze, vetoes, holds, lock, clock, space) → fresh read and verdicts → backup frame, durable and read
+back → journal says INTENT → the CRM is asked once → outcome per item with its audit event and a signed checkpoint.
+What was not answered is DOUBT and is settled by reading after the longest time a request can live, never by repeating.
+After a crash every INTENT is DOUBT. docs/explanation/write-order.md says the same in *must* and *should*.
+
+Left to others: what shall happen to an item (``judge``, ``restore``), asking the CRM (``writers``), when to stop
+(``brakes``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from steward.errors import CrmError, JournalCorruptError, PartialExecutionError, ThrottledError
+from steward.executor.audit import AuditLog
+from steward.executor.backup import BackupSegment, segment_name
+from steward.executor.brakes import Brakes
+from steward.executor.journal import Journal
+from steward.executor.judge import Verdict
+from steward.executor.ports import (
+    APPLIED,
+    Answer,
+    Clock,
+    Disk,
+    Effect,
+    Hook,
+    Progress,
+    Result,
+    Settled,
+    State,
+    SystemClock,
+    Unit,
+    Work,
+    Writer,
+    no_hook,
+)
+from steward.messages import N_
+from steward.records import Record
+
+MAX_ATTEMPTS = 5
+MAX_SETTLE_ROUNDS = 4
+
+Row = tuple[int, State, str, str | None]
+
+
+class Decider(Protocol):
+    """Reads what items are now and says what happens to them."""
+
+    def decide(self, works: Sequence[Work]) -> tuple[list[Unit], list[Verdict], list[Work]]:
+        """Return units to apply, verdicts of the others, and items for a later batch."""
+        ...
+
+
+@dataclass(slots=True)
+class Engine:
+    """One run of one manifest.
+
+    Attributes
+    ----------
+    gates : callable
+        Gets the number of items and raises where the next batch may not start; called before every batch.
+    batch : int
+        Items per batch; never more than the writer's ``batch_size``.
+    canary : int
+        Items of the first batch, all of which are read back before the second.
+    canary_wait : float
+        Seconds between the first batch and the second.
+    pushed : callable
+        Gets every signed checkpoint after its commit.
+    """
+
+    manifest: str
+    journal: Journal
+    disk: Disk
+    recipients: Sequence[str]
+    writer: Writer
+    decider: Decider
+    audit: AuditLog
+    brakes: Brakes
+    gates: Callable[[int], None]
+    clock: Clock = field(default_factory=SystemClock)
+    batch: int = 100
+    canary: int = 0
+    canary_wait: float = 0.0
+    pushed: Callable[[bytes], None] = lambda envelope: None
+    hook: Hook = no_hook
+    progress: Progress = None
+    settle_seconds: float | None = None
+    _segment: BackupSegment | None = None
+
+    def run(self) -> dict[str, int]:
+        """Work until nothing is open; return items by state.
+
+        Raises
+        ------
+        PartialExecutionError
+            Outcomes could not be settled; running again goes on.
+        BreakerTrippedError, FrozenError, VetoedError, ProtectedError
+            From the gates and brakes; nothing is in flight then.
+        JournalCorruptError, BackupUnreadableError
+            Continuing could lose records.
+        """
+        self._recover()
+        size = max(1, min(self.batch, self.writer.capabilities.batch_size))
+        first = min(size, self.canary) if self.canary and not self._applied() else 0
+        while works := self.journal.works(self.manifest, (State.PENDING,), first or size):
+            self.hook("batch")
+            self._batch(works)
+            if first:
+                self._look_at_canary()
+                first = 0
+        return self.journal.counts(self.manifest)
+
+    def _applied(self) -> bool:
+        counts = self.journal.counts(self.manifest)
+        return any(counts.get(s.value) for s in APPLIED)
+
+    # recovery ---------------------------------------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        """Make the disk agree with the journal, and settle what a crash left open."""
+        for segment, end in self.journal.segment_ends(self.manifest).items():
+            size = self.disk.size(segment_name(segment))
+            if size is None or size < end:
+                raise JournalCorruptError(
+                    N_("The backup {segment} is shorter than the journal says."),
+                    next_step=N_("Nothing is done any more. Put the backup folder back whole, or ask the auditor."),
+                    segment=segment,
+                )
+            if size > end:
+                self.disk.truncate(segment_name(segment), end)
+        self.hook("recover")
+        if self.journal.doubt_intents(self.manifest):
+            self._settle()
+
+    # one batch --------------------------------------------------------------------------------------------------
+
+    def _batch(self, works: Sequence[Work]) -> None:
+        self.gates(len(works))
+        self.hook("gates")
+        units, verdicts, later = self.decider.decide(works)
+        self.hook("decided")
+        self.brakes.before(units, verdicts)
+        now = self.clock.now()
+        if not units:
+            if not verdicts:
+                raise PartialExecutionError(N_("No item of the batch can go on."), count=len(later))
+            self._commit([(v.work.seq, v.state, v.code, None) for v in verdicts])
+            self._advance(verdicts)
+            return
+        frame = self.segment.write([e for u in units for e in u.effects])
+        self.hook("backed")
+        going = [w for u in units for w in u.works]
+        with self._commit_guard():
+            at = now.isoformat()
+            if verdicts:
+                stopped: list[Row] = [(v.work.seq, v.state, v.code, None) for v in verdicts]
+                self.journal.resolve(self.manifest, stopped, at)
+                self._event(stopped)
+            self.journal.intend(self.manifest, going, frame, changes_of(units))
+        self.hook("intent")
+        results = self._send(units, going)
+        self.hook("answered")
+        rows = self._outcomes(going, results)
+        if not self.writer.capabilities.transactional and not self.writer.capabilities.conditional_delete:
+            rows = self._compare_what_went(going, rows)
+        self._commit(rows)
+        self.hook("outcome")
+        self.brakes.after(rows)
+        self._advance(verdicts)
+        if any(state is State.DOUBT for _, state, _, _ in rows):
+            self._settle()
+        if self.progress is not None:
+            self.progress(sum(1 for _, state, _, _ in rows if state not in (State.PENDING, State.DOUBT)))
+
+    def _advance(self, verdicts: Sequence[Verdict]) -> None:
+        if self.progress is not None and verdicts:
+            self.progress(len(verdicts))
+
+    @property
+    def segment(self) -> BackupSegment:
+        """This run's segment, begun with the first frame."""
+        if self._segment is None:
+            number = self.journal.next_segment(self.manifest)
+            self._segment = BackupSegment(
+                self.disk, self.manifest, f"{self.manifest}.{number}", self.recipients, hook=self.hook
+            )
+        return self._segment
+
+    def _send(self, units: Sequence[Unit], going: Sequence[Work]) -> Mapping[int, Result]:
+        attempt = max(w.attempts for w in going) + 1
+        try:
+            return self.writer.apply(units, manifest=self.manifest, attempt=attempt)
+        except ThrottledError as error:
+            wait = error.facts.get("retry_after")
+            self.clock.sleep(float(wait) if isinstance(wait, int | float) else 1.0)
+            return {w.seq: Result(Answer.LATER, "throttled") for w in going}
+        except CrmError:
+            return {}  # whatever it was, the request had left: the outcome is read, not guessed
+
+    def _outcomes(self, going: Sequence[Work], results: Mapping[int, Result]) -> list[Row]:
+        rows: list[Row] = []
+        for work in going:
+            result = results.get(work.seq)
+            match result.answer if result is not None else None:
+                case Answer.DONE:
+                    assert result is not None
+                    rows.append((work.seq, State.DONE, result.code, result.by))
+                case Answer.CHANGED:
+                    rows.append((work.seq, State.DRIFT, result.code if result else "changed", None))
+                case Answer.ABSENT:
+                    rows.append((work.seq, State.MISSING, "absent", None))
+                case Answer.REFUSED:
+                    rows.append((work.seq, State.FAILED, result.code if result else "refused", None))
+                case Answer.LATER:
+                    rows.append(self._again(work, "throttled", 100))
+                case _:
+                    rows.append((work.seq, State.DOUBT, "no_answer", None))
+        return rows
+
+    def _again(self, work: Work, code: str, limit: int = MAX_ATTEMPTS) -> Row:
+        """Send again later, from the fresh read on, unless it was tried often enough."""
+        if work.attempts + 1 >= limit:
+            return (work.seq, State.FAILED, "gave_up", None)
+        return (work.seq, State.PENDING, code, None)
+
+    def _compare_what_went(self, going: Sequence[Work], rows: list[Row]) -> list[Row]:
+        """Without conditional writes somebody may have edited between read and delete: compare, and put back."""
+        by_seq = {w.seq: w for w in going}
+        done = [by_seq[seq] for seq, state, _, _ in rows if state is State.DONE]
+        if not done:
+            return rows
+        found = self._read_settled(done)
+        fixed: list[Row] = []
+        for seq, state, code, by in rows:
+            said = found.get(seq)
+            if state is not State.DONE:
+                fixed.append((seq, state, code, by))
+            elif said is not None and said.state == "done":
+                fixed.append((seq, State.DONE, code, said.by))
+            else:
+                fixed.append(self._settled_row(by_seq[seq], said))
+        return fixed
+
+    def _read_settled(self, works: Sequence[Work]) -> Mapping[int, Settled]:
+        try:
+            return self.writer.settle(works, manifest=self.manifest)
+        except CrmError:
+            return {}
+
+    # settling ---------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Decide every item in doubt by reading, after the last moment at which the request could still act."""
+        wait = self.writer.capabilities.request_lifetime if self.settle_seconds is None else self.settle_seconds
+        for _ in range(MAX_SETTLE_ROUNDS):
+            works = self.journal.works(self.manifest, (State.DOUBT,))
+            if not works:
+                return
+            self.hook("settle")
+            if wait:
+                self.clock.sleep(wait)
+            found = self._read_settled(works)
+            self.hook("settled")
+            rows = [self._settled_row(w, found.get(w.seq)) for w in works]
+            self._commit([r for r in rows if r[1] is not State.DOUBT])
+            self.hook("settled.outcome")
+        if self.journal.works(self.manifest, (State.DOUBT,), 1):
+            raise PartialExecutionError(
+                N_("The CRM does not say what became of {count} records."),
+                next_step=N_("Nothing is sent again before that is known. Run the same command when the CRM answers."),
+                count=len(self.journal.works(self.manifest, (State.DOUBT,))),
+            )
+
+    def _settled_row(self, work: Work, said: Settled | None) -> Row:
+        match said.state if said is not None else "unknown":
+            case "done":
+                assert said is not None
+                return (work.seq, State.DONE_INFERRED if said.inferred else State.DONE, "settled", said.by)
+            case "again":
+                return self._again(work, "not_applied")
+            case "changed":
+                return (work.seq, State.DRIFT, "changed", None)
+            case "gone":
+                return (work.seq, State.MISSING, "absent", said.by if said else None)
+            case "edited":
+                return self._put_back(work)
+        return (work.seq, State.DOUBT, "no_answer", None)
+
+    def _put_back(self, work: Work) -> Row:
+        self.hook("put_back")
+        try:
+            restored = self.writer.put_back(work, manifest=self.manifest)
+        except CrmError:
+            restored = False
+        return (work.seq, State.DRIFT, "edited_and_put_back", None) if restored else (work.seq, State.DOUBT, "no_answer", None)
+
+    # commits ----------------------------------------------------------------------------------------------------
+
+    def _commit_guard(self) -> _Guard:
+        return _Guard(self)
+
+    def _event(self, rows: Sequence[Row]) -> None:
+        self.audit.add(
+            "items",
+            self.clock.now(),
+            manifest=self.manifest,
+            items=[[seq, state.value, code or ""] for seq, state, code, _ in rows],
+        )
+
+    def _commit(self, rows: Sequence[Row]) -> None:
+        """Outcomes, their event and a signed checkpoint: one commit."""
+        if not rows:
+            return
+        now = self.clock.now()
+        with self._commit_guard():
+            self.journal.resolve(self.manifest, rows, now.isoformat())
+            self._event(rows)
+            envelope = self.audit.checkpoint(now)
+            self.journal.put("clock.high", now.isoformat())
+        self.pushed(envelope)
+
+    def _look_at_canary(self) -> None:
+        """Read back every record of the first batch: a CRM that only says yes is found before it matters."""
+        done = self.journal.works(self.manifest, APPLIED)
+        gone = [w for w in done if w.action in ("soft_delete", "hard_delete", "merge_into")]
+        if gone:
+            reading = self.writer.read([w.key for w in gone])
+            lied = [w for w in gone if isinstance(found := reading.records.get(w.key), Record) and not found.deleted]
+            self.brakes.canary(len(lied))
+        if self.canary_wait:
+            self.clock.sleep(self.canary_wait)
+
+
+def changes_of(units: Sequence[Unit]) -> dict[int, str]:
+    """Return, per item, the names of what changes, as JSON: what a receipt may say without saying a value."""
+    said: dict[int, dict[str, object]] = {}
+    for unit in units:
+        for e in unit.effects:
+            entry = said.setdefault(e.seq, {})
+            if e.role == "item":
+                entry["op"] = e.op
+                if e.op == "update":
+                    entry["fields"] = sorted(e.changes)
+            elif e.role == "survivor":
+                entry["survivor"] = sorted(e.changes)
+            else:
+                links = entry.setdefault("links", {})
+                assert isinstance(links, dict)
+                for name in e.changes:
+                    links[f"{e.before.key.object}.{name}"] = links.get(f"{e.before.key.object}.{name}", 0) + 1
+    return {seq: json.dumps(entry, sort_keys=True, separators=(",", ":")) for seq, entry in said.items()}
+
+
+class _Guard:
+    """A commit after whose failure the audit log's memory is read anew."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._commit = engine.journal.commit()
+
+    def __enter__(self) -> None:
+        self._commit.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            self._commit.__exit__(kind, error, trace)  # type: ignore[arg-type]  # the frame's own traceback
+        finally:
+            if kind is not None and issubclass(kind, Exception):
+                self._engine.audit.reload()
+
+
+__all__ = ["Decider", "Effect", "Engine"]
