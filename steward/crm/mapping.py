@@ -55,7 +55,7 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Base of mapping parts: immutable, keyword only, unknown words refused."""
 
 
-class SoftDelete(_Strict):
+class SoftDelete(_Strict, frozen=True):
     """How the system marks a record as deleted.
 
     Attributes
@@ -75,7 +75,7 @@ class SoftDelete(_Strict):
     by: str | None = None
 
 
-class OpenWhen(_Strict):
+class OpenWhen(_Strict, frozen=True):
     """Which records are open business: ``column`` holds one of ``values``, or ``not_in`` none of them."""
 
     column: str
@@ -83,14 +83,14 @@ class OpenWhen(_Strict):
     not_in: tuple[str, ...] = ()
 
 
-class ActivityBy(_Strict):
+class ActivityBy(_Strict, frozen=True):
     """Which activities the person began: ``column`` holds one of ``values`` (a reply, a login, a call, a click)."""
 
     column: str
     values: tuple[str, ...]
 
 
-class ObjectMapping(_Strict):
+class ObjectMapping(_Strict, frozen=True):
     """One object of a source.
 
     Attributes
@@ -180,7 +180,7 @@ def compose_id(parts: Sequence[str]) -> str:
     return "+".join(part.replace("\\", "\\\\").replace("+", "\\+") for part in parts)
 
 
-class Mapping(_Strict):
+class Mapping(_Strict, frozen=True):
     """A whole mapping file."""
 
     format: str
@@ -229,7 +229,10 @@ def parse_mapping(text: str, *, where: str = "mapping") -> Mapping:
         ) from None
     if raw.format != FORMAT:
         raise SchemaMismatchError(
-            N_("The mapping {where} says format {format}; this version reads {known}."), where=where, format=raw.format, known=FORMAT
+            N_("The mapping {where} says format {format}; this version reads {known}."),
+            where=where,
+            format=raw.format,
+            known=FORMAT,
         )
     if not raw.objects:
         raise SchemaMismatchError(N_("The mapping {where} names no object."), where=where)
@@ -241,7 +244,7 @@ def parse_mapping(text: str, *, where: str = "mapping") -> Mapping:
 
 
 def _check(name: str, entry: ObjectMapping, objects: MappingABC[str, ObjectMapping], where: str) -> None:
-    def refuse(problem: str, **facts: object) -> SchemaMismatchError:
+    def refuse(problem: str, **facts: str) -> SchemaMismatchError:
         return SchemaMismatchError(problem, where=where, object=name, **facts)
 
     if not _NAME.match(name):
@@ -251,11 +254,15 @@ def _check(name: str, entry: ObjectMapping, objects: MappingABC[str, ObjectMappi
     for column, parent in entry.parents.items():
         if parent not in objects:
             raise refuse(
-                N_("The mapping {where}: {object}.{column} refers to {parent}, which is not mapped."), column=column, parent=parent
+                N_("The mapping {where}: {object}.{column} refers to {parent}, which is not mapped."),
+                column=column,
+                parent=parent,
             )
     for column in entry.on_delete:
         if column not in entry.parents:
-            raise refuse(N_("The mapping {where}: on_delete of {object} names {column}, which is not in its parents."), column=column)
+            raise refuse(
+                N_("The mapping {where}: on_delete of {object} names {column}, which is not in its parents."), column=column
+            )
     for rule in (entry.open_when, entry.active_when):
         if rule is not None and bool(rule.values) == bool(rule.not_in):
             raise refuse(N_("The mapping {where}: {object} needs exactly one of 'values' and 'not_in'."))

@@ -200,12 +200,11 @@ def _propose(engine: Engine, inspector: Inspector, source: str, key: str, names:
     found = Proposed(names[source], source, key, _role(source))
     if found.role != "other":
         found.guesses.append(f"role {found.role}")
-    for constraint in inspector.get_foreign_keys(source):
-        target, local = str(constraint["referred_table"]), [str(c) for c in constraint["constrained_columns"]]
-        if len(local) == 1 and target in names and local[0] != key:
-            found.parents[local[0]] = names[target]
-            action = str(constraint.get("options", {}).get("ondelete", "")).upper()
-            found.on_delete[local[0]] = _ON_DELETE.get(action, "block")
+    for local, target, action in _foreign_keys(engine, inspector, source):
+        parent = next((n for n in names if n == target or n.lower() == target.lower()), None)
+        if parent is not None and local != key:
+            found.parents[local] = names[parent]
+            found.on_delete[local] = _ON_DELETE.get(action, "block")
     if not found.parents:
         for name in columns:
             referred = _referred(name, names)
@@ -225,6 +224,27 @@ def _propose(engine: Engine, inspector: Inspector, source: str, key: str, names:
     found.status = _first(columns, STATUS_WORDS)
     if found.status is not None:
         found.status_values = _values(engine, source, found.status)
+    return found
+
+
+def _foreign_keys(engine: Engine, inspector: Inspector, source: str) -> list[tuple[str, str, str]]:
+    """Return column, referred table and action on delete of every foreign key of one column.
+
+    SQLite is asked itself: reflection reads the table's SQL and misses ``ON DELETE`` where the reference stands beside
+    its column, and a cascade taken for a refusal loses records.
+    """
+    if engine.dialect.name == "sqlite":
+        quoted = engine.dialect.identifier_preparer.quote_identifier(source)
+        with engine.connect() as connection:
+            rows = connection.exec_driver_sql(f"PRAGMA foreign_key_list({quoted})").all()
+        several = {row[0] for row in rows if row[1] > 0}
+        return [(str(row[3]), str(row[2]), str(row[6]).upper()) for row in reversed(rows) if row[0] not in several]
+    found = []
+    for constraint in inspector.get_foreign_keys(source):
+        columns = constraint["constrained_columns"]
+        if len(columns) == 1:
+            action = str(constraint.get("options", {}).get("ondelete", "")).upper()
+            found.append((str(columns[0]), str(constraint["referred_table"]), action))
     return found
 
 
