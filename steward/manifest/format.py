@@ -61,7 +61,7 @@ class Subject(Doc, frozen=True):
     """What a statement is about, by digest alone."""
 
     name: Name
-    digest: dict[Literal["sha256"], Hex]
+    digest: Annotated[dict[Literal["sha256"], Hex], Meta(min_length=1)]
 
 
 P = TypeVar("P")

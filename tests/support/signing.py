@@ -5,6 +5,7 @@ Keys are deterministic by name, so that a failing case can be made again by hand
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -222,7 +223,7 @@ def manifest(
     things = [item(n) for n in range(items)] if isinstance(items, int) else list(items)
     out: list[bytes] = []
     summary = write_items(things, out.append, chunk_records=chunk_records)
-    predicate = predicate_of(things, summary.info, summary.counts, nonce, **changes)
+    predicate = msgspec.structs.replace(predicate_of(things, summary.info, summary.counts, nonce), **changes)
     if edit is not None:
         predicate = edit(predicate)
     about = tuple(subject) if subject is not None else (Subject(name="items.ndjson", digest={"sha256": summary.sha256}),)
@@ -230,3 +231,9 @@ def manifest(
         Statement(subject=about, predicate_type=MANIFEST_TYPE, predicate=predicate)
     )
     return Made(predicate, payload, b"".join(out))
+
+
+def ssh_wire(name: str) -> str:
+    """The public key of that name in SSH wire form, base 64."""
+    raw = signer(name).public_key.raw
+    return base64.b64encode(b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20" + raw).decode()
