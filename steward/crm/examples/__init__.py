@@ -1,0 +1,17 @@
+"""Mapping files that ship with steward, to copy and change: CSV exports of two well-known sample CRMs.
+
+Left to others: the words (``steward.crm.mapping``), reading the files (``steward.store``).
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+
+NAMES = ("northwind", "npsp")
+
+
+def example_mapping(name: str) -> str:
+    """Return the text of one example; ``ValueError`` where there is none of that name."""
+    if name not in NAMES:
+        raise ValueError(f"examples are {', '.join(NAMES)}")
+    return resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
