@@ -18,7 +18,9 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 def machine() -> str:
     """Cores, memory and interpreter, without the machine's name."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return f"{os.cpu_count()} cores, {pages:.0f} GiB, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return (
+        f"{os.cpu_count()} cores, {pages:.0f} GiB, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    )
 
 
 def main() -> int:

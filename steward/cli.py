@@ -68,7 +68,10 @@ def _overview() -> str:
     width = max(map(len, VERBS)) + 2
     lines = [_("usage: steward VERB [words]"), ""]
     lines += [f"  {verb:<{width}}{_(text)}" for verb, text in VERBS.items()]
-    lines += ["", _("steward VERB --help shows a verb with an example. The executor is a command of its own: steward-executor.")]
+    lines += [
+        "",
+        _("steward VERB --help shows a verb with an example. The executor is a command of its own: steward-executor."),
+    ]
     return "\n".join(lines) + "\n"
 
 

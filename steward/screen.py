@@ -47,7 +47,12 @@ class Screen:
             from rich.console import Console
 
             self._console = Console(
-                stderr=self.json, highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 110
+                stderr=self.json,
+                highlight=False,
+                markup=False,
+                emoji=False,
+                soft_wrap=True,
+                width=None if sys.stdout.isatty() else 110,
             )
         return self._console
 
@@ -88,7 +93,12 @@ class Screen:
         for column, right in zip(columns, numeric, strict=True):
             table.add_column(_(column), justify="right" if right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else printable(cell)) for cell in row))
+            table.add_row(
+                *(
+                    Text(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else printable(cell))
+                    for cell in row
+                )
+            )
         self.console.print(table)
 
     @contextmanager

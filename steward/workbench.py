@@ -25,35 +25,11 @@ if TYPE_CHECKING:
 
     from steward.crm.mapping import Mapping
     from steward.policy import Policy
+    from steward.scoring.run import ScoreLine
     from steward.store import Workspace
     from steward.store.decision_log import DecisionLog
 
-SCORED_ROLES = ("person", "company", "lead")
-"""Roles whose records are looked at for duplicates and staleness; invalid values are looked for wherever a suite is."""
-
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreLine:
-    """What scoring one object for one reason came to.
-
-    Attributes
-    ----------
-    found : int or None
-        Records proposed; None where the score was not computed.
-    note : str
-        Why not, or what is worth knowing; English.
-    complete : bool
-        False where a rule raised or disagreed with its oracle: nothing may be drafted from it.
-    """
-
-    kind: str
-    object: str
-    records: int
-    found: int | None
-    note: str = ""
-    complete: bool = True
 
 
 @dataclass
@@ -156,7 +132,9 @@ class Workbench:
         from steward.scoring.run import score_objects
 
         return score_objects(
-            self,
+            self.store,
+            self.snapshot(),
+            apart=self.log.standing().not_duplicates,
             objects=objects,
             kinds=kinds,
             policy=policy,
@@ -173,10 +151,24 @@ class Workbench:
 
         found = self.store.evidence(self.snapshot(), kind=kind, object=object)
         rows = [
-            {"object": e.key.object, "record_id": e.key.id, "kind": e.kind, "rule_id": e.rule_id, "score": e.score, "sentence": e.sentence}
+            {
+                "object": e.key.object,
+                "record_id": e.key.id,
+                "kind": e.kind,
+                "rule_id": e.rule_id,
+                "score": e.score,
+                "sentence": e.sentence,
+            }
             for e in found
         ]
-        schema = {"object": pl.String, "record_id": pl.String, "kind": pl.String, "rule_id": pl.String, "score": pl.Float64, "sentence": pl.String}
+        schema = {
+            "object": pl.String,
+            "record_id": pl.String,
+            "kind": pl.String,
+            "rule_id": pl.String,
+            "score": pl.Float64,
+            "sentence": pl.String,
+        }
         return pl.DataFrame(rows, schema=schema).sort("score", "record_id", descending=[True, False])
 
     def review(self, reviewer: str, **options: Any) -> Any:

@@ -6,19 +6,47 @@ Left to others: how each reason is computed (``duplicates``, ``staleness``, ``va
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steward.errors import ScoringError, UsageError
 from steward.messages import N_
-from steward.workbench import SCORED_ROLES, ScoreLine
 
 if TYPE_CHECKING:
     from steward.policy import Policy
-    from steward.workbench import Workbench
+    from steward.records import RecordKey, Snapshot
+    from steward.store import Workspace
+
+Progress = Callable[[int], None]
 
 KINDS = ("duplicate", "stale", "invalid")
 SUITES = Path(__file__).resolve().parents[1] / "expectations"
+
+SCORED_ROLES = ("person", "company", "lead")
+"""Roles whose records are looked at for duplicates and staleness; invalid values are looked for wherever a suite is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreLine:
+    """What scoring one object for one reason came to.
+
+    Attributes
+    ----------
+    found : int or None
+        Records proposed; None where the score was not computed.
+    note : str
+        Why not, or what is worth knowing; English.
+    complete : bool
+        False where a rule raised or disagreed with its oracle: nothing may be drafted from it.
+    """
+
+    kind: str
+    object: str
+    records: int
+    found: int | None
+    note: str = ""
+    complete: bool = True
 
 
 def default_suites() -> Path:
@@ -27,8 +55,10 @@ def default_suites() -> Path:
 
 
 def score_objects(
-    bench: Workbench,
+    store: Workspace,
+    snapshot: Snapshot,
     *,
+    apart: frozenset[tuple[RecordKey, RecordKey]] = frozenset(),
     objects: Sequence[str] = (),
     kinds: Sequence[str] = KINDS,
     policy: Policy | None = None,
@@ -36,7 +66,7 @@ def score_objects(
     suites: Path | None = None,
     definition: Path | None = None,
     seed: int = 0,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[ScoreLine]:
     """Compute and store evidence; see :meth:`steward.workbench.Workbench.score`.
 
@@ -47,24 +77,27 @@ def score_objects(
     ScoringError
         The snapshot holds nothing that could be scored.
     """
-    store, snapshot = bench.store, bench.snapshot()
     mapping = store.mapping(snapshot)
     held = {o.name for o in snapshot.objects}
     for name in objects:
         if name not in held:
-            raise UsageError(N_("The snapshot has no object {object}; it has: {known}."), object=name, known=", ".join(sorted(held)))
+            raise UsageError(
+                N_("The snapshot has no object {object}; it has: {known}."), object=name, known=", ".join(sorted(held))
+            )
     for kind in kinds:
         if kind not in KINDS:
             raise UsageError(N_("There is no kind {kind}; there are: {known}."), kind=kind, known=", ".join(KINDS))
 
-    people = [o.name for o in mapping.ordered() if o.name in held and (o.name in objects or not objects and o.role in SCORED_ROLES)]
+    people = [
+        o.name for o in mapping.ordered() if o.name in held and (o.name in objects or (not objects and o.role in SCORED_ROLES))
+    ]
     lines: list[ScoreLine] = []
     if "duplicate" in kinds:
-        lines += [_duplicates(bench, name, definition, seed, progress) for name in people]
+        lines += [_duplicates(store, snapshot, name, definition, seed, apart, progress) for name in people]
     if "stale" in kinds and people:
-        lines += _stale(bench, people, policy, holds, progress)
+        lines += _stale(store, snapshot, people, policy, holds, progress)
     if "invalid" in kinds:
-        lines += _invalid(bench, [o for o in (objects or sorted(held))], suites or default_suites(), progress)
+        lines += _invalid(store, snapshot, list(objects or sorted(held)), suites or default_suites(), progress)
     if not lines:
         raise ScoringError(
             N_("Nothing to score: no object of the snapshot is a person, a company or a lead, and none has a suite."),
@@ -73,17 +106,29 @@ def score_objects(
     return lines
 
 
-def _duplicates(bench: Workbench, name: str, definition: Path | None, seed: int, progress: Callable[[int], None] | None) -> ScoreLine:
+def _duplicates(
+    store: Workspace,
+    snapshot: Snapshot,
+    name: str,
+    definition: Path | None,
+    seed: int,
+    apart: frozenset[tuple[RecordKey, RecordKey]],
+    progress: Progress | None,
+) -> ScoreLine:
     from steward.scoring.duplicates import load_definition, score_duplicates
 
-    apart = bench.log.standing().not_duplicates
     chosen = load_definition(definition) if definition is not None else None
-    summary = score_duplicates(bench.store, bench.snapshot(), name, definition=chosen, seed=seed, apart=apart, progress=progress)
+    summary = score_duplicates(store, snapshot, name, definition=chosen, seed=seed, apart=apart, progress=progress)
     return ScoreLine("duplicate", name, summary.records, summary.proposed, summary.note)
 
 
 def _stale(
-    bench: Workbench, names: Sequence[str], policy: Policy | None, holds: Path | None, progress: Callable[[int], None] | None
+    store: Workspace,
+    snapshot: Snapshot,
+    names: Sequence[str],
+    policy: Policy | None,
+    holds: Path | None,
+    progress: Progress | None,
 ) -> list[ScoreLine]:
     from steward.policy import default_policy
     from steward.scoring.staleness import read_holds, score_staleness
@@ -92,19 +137,22 @@ def _stale(
     listed = read_holds(holds)
     lines = []
     for name in names:
-        summary = score_staleness(bench.store, bench.snapshot(), name, in_force, holds=listed, progress=progress)
+        summary = score_staleness(store, snapshot, name, in_force, holds=listed, progress=progress)
         lines.append(ScoreLine("stale", name, summary.records, summary.stale, summary.note))
     return lines
 
 
-def _invalid(bench: Workbench, names: Sequence[str], folder: Path, progress: Callable[[int], None] | None) -> list[ScoreLine]:
+def _invalid(
+    store: Workspace, snapshot: Snapshot, names: Sequence[str], folder: Path, progress: Progress | None
+) -> list[ScoreLine]:
     from steward.scoring.validity import find_suite, score_validity
 
+    mapping = store.mapping(snapshot)
     lines = []
     for name in names:
-        suite = find_suite(folder, name, bench.mapping())
+        suite = find_suite(folder, name, mapping)
         if suite is None:
             continue
-        summary = score_validity(bench.store, bench.snapshot(), name, suite, progress=progress)
+        summary = score_validity(store, snapshot, name, suite, progress=progress)
         lines.append(ScoreLine("invalid", name, summary.records, summary.failing, summary.note, summary.complete))
     return lines

@@ -65,7 +65,9 @@ def mapping() -> str:
     """Return the mapping file's text."""
     parts = [MAPPING]
     for name, (_file, key, role, parents, more) in OBJECTS.items():
-        parts.append(f'\n[objects.{name}]\nkey = "{key}"\nrole = "{role}"\nversion = "row_version"\ncreated = "created_at"\n{more}')
+        parts.append(
+            f'\n[objects.{name}]\nkey = "{key}"\nrole = "{role}"\nversion = "row_version"\ncreated = "created_at"\n{more}'
+        )
         parts.append('soft_delete = { column = "is_deleted", deleted = "1", live = "0", at = "deleted_at", by = "deleted_by" }')
         if parents:
             parts.append("parents = { " + ", ".join(f'{c} = "{o}"' for c, (o, _) in parents.items()) + " }")
@@ -84,7 +86,9 @@ def build(url: str, data: Path, *, seed: int = 1) -> Planted:
             read = list(csv.DictReader(stream))
         columns = [sa.Column(key, sa.Text, primary_key=True)]
         columns += [
-            sa.Column(c, sa.Text, *([sa.ForeignKey(f"{parents[c][0]}.id")] if c in parents else [])) for c in read[0] if c != key
+            sa.Column(c, sa.Text, *([sa.ForeignKey(f"{parents[c][0]}.id")] if c in parents else []))
+            for c in read[0]
+            if c != key
         ]
         columns += [sa.Column(c, sa.Integer if c in ("row_version", "is_deleted") else sa.Text) for c in _EXTRA]
         tables[name] = sa.Table(name, meta, *columns)

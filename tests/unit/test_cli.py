@@ -19,7 +19,9 @@ HEAVY = {"duckdb", "polars", "pandas", "numpy", "pyarrow", "scipy", "sklearn", "
          "IPython", "sqlalchemy", "httpx", "pydantic", "matplotlib", "ipywidgets", "cryptography"}  # fmt: skip
 
 
-@pytest.mark.parametrize("words", ["import steward", "import steward; dir(steward)", "import steward.cli; steward.cli.main(['--help'])"])
+@pytest.mark.parametrize(
+    "words", ["import steward", "import steward; dir(steward)", "import steward.cli; steward.cli.main(['--help'])"]
+)
 def test_importing_steward_loads_nothing_heavy(words: str) -> None:
     code = f"{words}\nimport sys; print(sorted({{m.split('.')[0] for m in sys.modules}}), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

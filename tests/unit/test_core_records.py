@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steward.records import ObjectStats, Record, RecordKey, canonical_text, object_digest, record_digest, snapshot_digest, tag, untag
+from steward.records import (
+    ObjectStats,
+    Record,
+    RecordKey,
+    canonical_text,
+    object_digest,
+    record_digest,
+    snapshot_digest,
+    tag,
+    untag,
+)
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
 SCALARS = st.one_of(
@@ -53,14 +63,17 @@ def test_digest_is_what_the_docstring_says() -> None:
     assert record_digest({"phone": None, "name": "王伟"}) == hashlib.sha256(by_hand).hexdigest()
 
 
-@given(st.dictionaries(TEXT, st.one_of(st.none(), TEXT), max_size=5), st.dictionaries(TEXT, st.one_of(st.none(), TEXT), max_size=5))
+@given(
+    st.dictionaries(TEXT, st.one_of(st.none(), TEXT), max_size=5), st.dictionaries(TEXT, st.one_of(st.none(), TEXT), max_size=5)
+)
 def test_different_fields_never_share_a_digest(a: dict[str, str | None], b: dict[str, str | None]) -> None:
     assert (record_digest(a) == record_digest(b)) == (a == b)
 
 
 def test_null_is_not_empty_and_values_cannot_imitate_delimiters() -> None:
     digests = {
-        record_digest(f) for f in ({"a": None}, {"a": ""}, {"a": "N;"}, {"a": "x", "b": "y"}, {"a": "x;1:b=S1:y"}, {"a": "S1:x;"})
+        record_digest(f)
+        for f in ({"a": None}, {"a": ""}, {"a": "N;"}, {"a": "x", "b": "y"}, {"a": "x;1:b=S1:y"}, {"a": "S1:x;"})
     }
     assert len(digests) == 6
 
