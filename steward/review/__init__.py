@@ -19,7 +19,16 @@ _HOME = {
     "decide_by_rule": "rules", "parse_rules": "rules", "ReviewSession": "session",
 }  # fmt: skip
 
-__all__ = ["CaseState", "ConfirmationNeededError", "Intent", "ReviewSession", "View", "decide_by_rule", "parse_rules", "review_panel"]
+__all__ = [
+    "CaseState",
+    "ConfirmationNeededError",
+    "Intent",
+    "ReviewSession",
+    "View",
+    "decide_by_rule",
+    "parse_rules",
+    "review_panel",
+]
 
 
 def __getattr__(name: str) -> Any:

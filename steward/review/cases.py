@@ -28,6 +28,7 @@ Order = Literal["certainty", "impact", "learning", "size"]
 ORDERS: tuple[Order, ...] = ("certainty", "impact", "learning", "size")
 KINDS = ("duplicate", "stale", "invalid")
 Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 class CaseState(IntEnum):
@@ -147,7 +148,7 @@ class CaseIndex:
             {"s": digest},
         )
         titles = self._titles_sql()
-        table = self._db.execute(
+        table = self._db.sql(
             f"""
             SELECT c.case_id, c.kind, c.object, c.members, c.score, coalesce(t.title, c.lead_id) AS title,
                    p.place IS NOT NULL AS protected
@@ -195,8 +196,51 @@ class CaseIndex:
 
     def states_of(self, kind: str) -> npt.NDArray[np.uint8]:
         """Return the states of the cases of one kind."""
-        wanted: npt.NDArray[np.uint8] = self.state[self._kind == (self._kinds.index(kind) if kind in self._kinds else -1)]
+        wanted: npt.NDArray[np.uint8] = self.state[self.of_kind(kind)]
         return wanted
+
+    def of_kind(self, kind: str) -> Mask:
+        """Return which cases are of a kind."""
+        found: Mask = self._kind == (self._kinds.index(kind) if kind in self._kinds else -1)
+        return found
+
+    def of_object(self, object: str) -> Mask:
+        """Return which cases are of an object."""
+        found: Mask = self._object == (self._objects.index(object) if object in self._objects else -1)
+        return found
+
+    def objects_of(self, kind: str) -> list[str]:
+        """Return the objects that have cases of a kind."""
+        return sorted({self._objects[i] for i in np.unique(self._object[self.of_kind(kind)])})
+
+    def with_severity(self, severity: str) -> Mask:
+        """Return which cases hold a reason of this severity."""
+        return self._marked(
+            "SELECT DISTINCT c.place FROM review_case c JOIN evidence e ON e.snapshot = $s AND e.kind = c.kind AND e.object = c.object "
+            "AND e.case_id = c.case_id WHERE e.severity = $v",
+            {"s": self._snapshot.digest, "v": severity},
+        )
+
+    def linked_from(self, probability: float) -> Mask:
+        """Return which clusters have each member but the survivor linked to the survivor with at least this probability."""
+        return self._marked(
+            """
+            WITH members AS (
+                SELECT c.place, c.object, c.lead_id, m.record_id FROM review_case c JOIN review_member m USING (place)
+                WHERE c.kind = 'duplicate' AND m.record_id <> c.lead_id)
+            SELECT m.place FROM members m LEFT JOIN (
+                SELECT object, left_id AS a, right_id AS b, probability FROM pairs WHERE snapshot = $s UNION ALL
+                SELECT object, right_id, left_id, probability FROM pairs WHERE snapshot = $s) p
+              ON p.object = m.object AND p.a = m.lead_id AND p.b = m.record_id
+            GROUP BY m.place HAVING min(coalesce(p.probability, 0)) >= $v
+            """,
+            {"s": self._snapshot.digest, "v": probability},
+        )
+
+    def _marked(self, query: str, values: dict[str, Any]) -> Mask:
+        out = np.zeros(len(self), dtype=bool)
+        out[self._db.execute(query, values).fetchnumpy()["place"]] = True
+        return out
 
     def case_id(self, place: int) -> str:
         """Return the id of the case at a place of the index."""
@@ -266,9 +310,9 @@ class CaseIndex:
         order = self._rank(view.order)
         keep = np.ones(len(self), dtype=bool)
         if view.kind:
-            keep &= self._kind == (self._kinds.index(view.kind) if view.kind in self._kinds else -1)
+            keep &= self.of_kind(view.kind)
         if view.object:
-            keep &= self._object == (self._objects.index(view.object) if view.object in self._objects else -1)
+            keep &= self.of_object(view.object)
         if view.states:
             keep &= np.isin(self.state, [int(s) for s in view.states])
         if view.text.strip():

@@ -119,12 +119,14 @@ class Conversation:
         self._bulk = self.session.plan_bulk(self._intent(message), message.get("lines"))
         self._send(
             {
-                "type": "bulk", "records": self._bulk.records, "cases": self._bulk.cases,
+                "type": "bulk",
+                "records": self._bulk.records,
+                "cases": self._bulk.cases,
                 "sentence": bulk_sentence(self._bulk.records, self._bulk.cases, len(self._bulk.left_out)),
                 "action": self._bulk.intent.action.value,
                 "riskiest": [self._row(r) for r in self._bulk.riskiest],
                 "left_out": [{"case": case, "sentence": sentence(concern, _)} for case, concern in self._bulk.left_out[:20]],
-            }  # fmt: skip
+            }
         )
 
     def _on_bulk_decide(self, message: Mapping[str, Any]) -> None:
@@ -167,16 +169,19 @@ class Conversation:
         return following[0] if following else 0
 
     def _send_view(self, start: int) -> None:
-        kinds = {kind: self.session.progress(kind) for kind in self.session.index.kinds}
         self._send(
             {
-                "type": "view", "total": len(self.session), "line": start, "kind": self.session.view.kind,
-                "order": self.session.view.order, "text": self.session.view.text,
+                "type": "view",
+                "total": len(self.session),
+                "line": start,
+                "kind": self.session.view.kind,
+                "order": self.session.view.order,
+                "text": self.session.view.text,
                 "states": sorted(int(s) for s in self.session.view.states),
-                "kinds": [{"kind": k, "open": p.open, "total": p.total} for k, p in kinds.items()],
-                "from": max(0, start - 20), "rows": [self._row(r) for r in self.session.page(max(0, start - 20), start + 40)],
+                "from": max(0, start - 20),
+                "rows": [self._row(r) for r in self.session.page(max(0, start - 20), start + 40)],
             }
-            | self._standing()  # fmt: skip
+            | self._standing()
         )
         if len(self.session):
             self._send_cases([self.session.index.case_id(self.session.place_at(start))])
@@ -196,9 +201,11 @@ class Conversation:
                 self._send({"type": "cases", "cases": [self._case(case_id, {})]})
 
     def _standing(self) -> Message:
+        kinds = {kind: self.session.progress(kind) for kind in self.session.index.kinds}
         p = self.session.progress(self.session.view.kind)
         return {"progress": {"total": p.total, "open": p.open, "decided": p.decided, "deferred": p.deferred,
-                             "escalated": p.escalated, "conflicts": p.conflicts, "mine": p.mine}}  # fmt: skip
+                             "escalated": p.escalated, "conflicts": p.conflicts, "mine": p.mine,
+                             "kinds": [{"kind": k, "open": q.open, "total": q.total} for k, q in kinds.items()]}}  # fmt: skip
 
     def _done(self, group: Group) -> str:
         return f"{_(ACTION_WORDS[group.action])}: {group_sentence(group.records, group.cases)}"
@@ -239,7 +246,9 @@ class Conversation:
         facts = sheet.facts
         place = self.session.index.place(case_id)
         standing = self.session.standing_of(facts)
-        conflict = next((self.session.live.conflicts[m.key] for m in facts.members if m.key in self.session.live.conflicts), None)
+        conflict = next(
+            (self.session.live.conflicts[m.key] for m in facts.members if m.key in self.session.live.conflicts), None
+        )
         return {
             "case": case_id, "kind": facts.kind, "object": facts.object, "title": sheet.title, "size": len(facts.members),
             "records": records(len(facts.members)), "state": int(self.session.index.state[place]),
@@ -299,13 +308,17 @@ class Conversation:
             if action not in possible(sheet.facts):
                 continue
             until = self.session.today() if action is DecisionAction.DEFER else None
-            intent = Intent(action, survivor=arranged.get("survivor") or None, out=frozenset(arranged.get("out") or ()), until=until)
+            intent = Intent(
+                action, survivor=arranged.get("survivor") or None, out=frozenset(arranged.get("out") or ()), until=until
+            )
             try:
                 made = drafts(sheet.facts, intent)
             except DecisionError as error:
                 out[action.value] = [{"level": "refused", "sentence": error.render(_)}]
                 continue
-            found = concerns(made, self.session.standing_of_all(sheet.facts, intent), self.session.live.merged_into, self.session.reviewer)
+            found = concerns(
+                made, self.session.standing_of_all(sheet.facts, intent), self.session.live.merged_into, self.session.reviewer
+            )
             if found:
                 out[action.value] = [{"level": c.level, "sentence": sentence(c, _)} for c in found[:8]]
         return out

@@ -207,12 +207,24 @@ def concerns(
     for draft in made:
         key, action = draft.fact.key, draft.action
         if action in DESTRUCTIVE and (merged.get(key, set()) - concerned):
-            found.append(Concern("refused", key, N_("{key} is the survivor of another merge; undo that first."), {"key": key}))
+            found.append(
+                Concern(
+                    "refused",
+                    key,
+                    N_("{key} is the survivor of another merge; undo that first."),
+                    {"key": key, "code": "survivor"},
+                )
+            )
         if draft.target is not None and action is DecisionAction.MERGE:
             other = standing.get(RecordKey(key.object, draft.target))
             if other is not None and other.action in DESTRUCTIVE and other.key not in concerned:
                 found.append(
-                    Concern("refused", key, N_("The survivor {key} is itself to go; undo that first."), {"key": other.key})
+                    Concern(
+                        "refused",
+                        key,
+                        N_("The survivor {key} is itself to go; undo that first."),
+                        {"key": other.key, "code": "survivor_goes"},
+                    )
                 )
         if action in DESTRUCTIVE:
             found.extend(
@@ -223,14 +235,16 @@ def concerns(
             )
         if action is DecisionAction.DELETE:
             for child, count in draft.fact.blocked_by.items():
-                facts: dict[str, object] = {"key": key, "count": count, "child": child}
+                facts: dict[str, object] = {"key": key, "count": count, "child": child, "code": f"blocked_by_{child}"}
                 found.append(Concern("warning", key, N_("{key}: {count} × {child} would block the deletion."), facts))
         before = standing.get(key)
         if before is None or before.reviewer == reviewer or before.by_rule or action is DecisionAction.COMMENT:
             continue
         if (before.action, before.target) != (action, draft.target):
-            facts = {"key": key, "other": before.reviewer, "action": before.action.value}
-            found.append(Concern("warning", key, N_("{other} decided {action} for {key}; your decision replaces it by name."), facts))
+            facts = {"key": key, "other": before.reviewer, "action": before.action.value, "code": "other_decision"}
+            found.append(
+                Concern("warning", key, N_("{other} decided {action} for {key}; your decision replaces it by name."), facts)
+            )
     return sorted(found, key=lambda c: c.level)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FRONT = Path(__file__).with_name("front")
 
 
-class ReviewPanel(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
+class ReviewPanel(anywidget.AnyWidget):
     """The review panel; make one with :func:`review_panel`."""
 
     _esm = FRONT / "panel.js"

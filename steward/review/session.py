@@ -20,6 +20,7 @@ import numpy as np
 from steward.decisions import DESTRUCTIVE, Decision, DecisionAction
 from steward.errors import ConflictingDecisionsError, DecisionError, LimitExceededError, ProtectedError
 from steward.messages import N_
+from steward.policy import Holds
 from steward.records import RecordKey, Snapshot
 from steward.review.cases import CaseIndex, CaseState, QueueRow, Rows, View
 from steward.review.intent import Concern, ConfirmationNeededError, Draft, Facts, Intent, concerns, drafts
@@ -95,6 +96,8 @@ class ReviewSession:
         Returns the time in UTC.
     new_id : callable, optional
         Returns a new unique text.
+    holds : Holds, optional
+        A hold list newer than the one the snapshot was scored with.
     """
 
     def __init__(
@@ -106,13 +109,14 @@ class ReviewSession:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        holds: Holds | None = None,
     ) -> None:
         if not reviewer.strip():
             raise DecisionError(N_("A decision needs a named reviewer."))
         self.snapshot, self.log, self.reviewer = snapshot, log, reviewer.strip()
         self._now, self._new_id = now, new_id
         self.index = CaseIndex(ws, snapshot)
-        self.source = Source(ws, snapshot, self.index)
+        self.source = Source(ws, snapshot, self.index, holds)
         self.live = LiveFold()
         self.history = History(self.reviewer)
         self._seq = 0

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from steward.crm.mapping import ObjectMapping
 from steward.evidence import ComparisonVector, Evidence
-from steward.policy import Protection
+from steward.messages import N_
+from steward.policy import Holds, Protection
 from steward.records import RecordKey, Snapshot
 from steward.review.cases import CaseIndex
 from steward.review.difference import CellState, Piece, difference
@@ -86,10 +87,11 @@ class Sheet:
 class Source:
     """Reads cases of one snapshot."""
 
-    def __init__(self, ws: Workspace, snapshot: Snapshot, index: CaseIndex) -> None:
+    def __init__(self, ws: Workspace, snapshot: Snapshot, index: CaseIndex, holds: Holds | None = None) -> None:
         self._ws, self._snapshot, self._index = ws, snapshot, index
         self._mapping = ws.mapping(snapshot)
         self._db = ws.connection.cursor()
+        self._holds = holds
 
     def close(self) -> None:
         """Release the database cursor."""
@@ -126,6 +128,15 @@ class Source:
                 wanted,
             ).fetchall():
                 protections.setdefault(RecordKey(name, record_id), []).append(Protection(code, outcome, sentence))
+            for record_id in ids if self._holds is not None else ():
+                code = (
+                    self._holds.entries.get(RecordKey(name, record_id))
+                    if self._holds is not None and self._holds.loaded
+                    else "unknown_legal_hold"
+                )
+                if code is not None:
+                    held = Protection(code, "keep", N_("The record is on the hold list, or the list could not be read."))
+                    protections.setdefault(RecordKey(name, record_id), []).append(held)
             for cluster, record_id in self._db.execute(
                 "SELECT cluster_id, record_id FROM clusters JOIN (SELECT unnest($ids::VARCHAR[]) AS record_id) USING (record_id) "
                 "WHERE snapshot = $s AND object = $o AND survivor",
@@ -207,7 +218,11 @@ class Source:
         values = {k: records.get(k.id, {}) for k in shown}
         entry = self.entry(facts.object)
         free = choosable(entry, columns)
-        lines = tuple(line for c in columns if (line := _line(c, shown, values, c in free)) is not None)
+        lines = tuple(
+            line
+            for c in columns
+            if c != (entry.key if entry else None) and (line := _line(c, shown, values, c in free)) is not None
+        )
         evidence = tuple(
             e
             for e in self._ws.evidence(self._snapshot, kind=facts.kind, object=facts.object, keys=keys)

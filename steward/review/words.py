@@ -150,7 +150,9 @@ def bulk_sentence(n_records: int, n_cases: int, left_out: int) -> str:
     out = _("This decides on {records} in {cases}.").format(records=records(n_records), cases=cases(n_cases))
     if left_out:
         out += " " + ngettext(
-            "{n} case needs a look of its own and is left out.", "{n} cases need a look of their own and are left out.", left_out
+            "{n} case needs a look of its own and is left out.",
+            "{n} cases need a look of their own and are left out.",
+            left_out,
         ).format(n=left_out)
     return out
 

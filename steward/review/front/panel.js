@@ -62,6 +62,7 @@ class Panel {
     return () => { this.model.off?.("msg:custom", this.listener); this.observer?.disconnect(); };
   }
 
+  share(p) { return this.percent.format(p < 1 ? Math.floor(p * 1000 + 1e-6) / 1000 : 1); }  // 0.9999 is not certain: never rounded up
   say(message) { this.model.send(message); }
   t(name, facts) { return (this.w[name] ?? name).replace(/\{(\w+)\}/g, (all, key) => (facts && key in facts ? String(facts[key]) : all)); }
 
@@ -126,7 +127,7 @@ class Panel {
     switch (m.type) {
       case "view":
         this.viewNo++; this.total = m.total; this.rows.clear(); this.asked = new Set(); this.kind = m.kind; this.next = [];
-        this.cases.clear(); this.cacheRows(m.from, m.rows); this.paintTabs(m.kinds); this.progress(m.progress);
+        this.cases.clear(); this.cacheRows(m.from, m.rows); this.progress(m.progress);
         this.order.value = m.order;
         this.tall.style.height = Math.min(this.total * ROW, TALLEST) + "px";
         this.line = -1; this.go(this.total ? m.line : -1, true);
@@ -168,6 +169,7 @@ class Panel {
   warn(text) { this.strip.replaceChildren(); put(this.strip, "b", "", "!"); put(this.strip, "span", "", text); this.strip.hidden = false; this.strip.dataset.level = "refused"; }
 
   progress(p) {
+    if (p.kinds) this.paintTabs(p.kinds);
     const done = p.total - p.open;
     this.bar.style.width = (p.total ? (100 * done) / p.total : 0) + "%";
     this.done.textContent = this.t("of", { done: this.number.format(done), total: this.number.format(p.total) });
@@ -179,7 +181,15 @@ class Panel {
     this.say({ type: "view", kind: this.kind, order: this.order.value, text: this.search.value, states: this.states.value === "" ? [] : [Number(this.states.value)] });
   }
 
-  paintTabs(kinds) {
+  // Rebuilding what holds the focus would drop it to the page, and the next key with it to the notebook.
+  keepFocus(paint) {
+    const inside = () => this.root.contains(this.root.getRootNode().activeElement), had = inside();
+    paint();
+    if (had && !inside()) (this.dialog ? this.dialog.querySelector("button,input,select") : this.list).focus({ preventScroll: true });
+  }
+
+  paintTabs(kinds) { this.keepFocus(() => this.paintTabsNow(kinds)); }
+  paintTabsNow(kinds) {
     this.tabs.replaceChildren();
     for (const k of kinds) {
       const b = this.button(this.tabs, "sr-tab", this.t(k.kind), "", () => { this.kind = k.kind; this.look(); });
@@ -213,7 +223,7 @@ class Panel {
     const sign = put(node, "span", "sr-sign", row.saving ? "…" : ["○", "✓", "◷", "↑", "≠"][row.state]); sign.title = row.saving ? this.t("saving") : this.t("state_" + row.state);
     const middle = put(node, "span", "sr-two"); put(middle, "span", "sr-name", row.title);
     put(middle, "span", "sr-sub", row.records + (row.protected ? " · " + this.t("protected") : ""));
-    if (row.score !== null) put(node, "span", "sr-num", this.percent.format(row.score));
+    if (row.score !== null) put(node, "span", "sr-num", this.share(row.score));
     return node;
   }
 
@@ -240,7 +250,8 @@ class Panel {
 
   // ---------------------------------------------------------------- case
 
-  paintSheet() {
+  paintSheet() { this.keepFocus(() => this.paintSheetNow()); }
+  paintSheetNow() {
     const s = this.sheet, c = this.current(); const scroll = this.paintedCase === c?.case ? [s.scrollTop, s.scrollLeft] : [0, 0];
     this.paintedCase = c?.case;
     s.replaceChildren();
@@ -249,24 +260,25 @@ class Panel {
     put(name, "span", "sr-badge", this.t("state_" + c.state)).dataset.state = c.state;
     const facts = put(head, "div", "sr-facts");
     put(facts, "span", "", `${c.object} · ${c.records}`);
-    if (c.score !== null) put(facts, "span", "", `${this.t(c.kind === "duplicate" ? "probability" : "score")} ${this.percent.format(c.score)}`);
-    if (c.weakest && c.size > 2) put(facts, "span", "", `${this.t("weakest")}: ${c.weakest.left} – ${c.weakest.right}, ${this.percent.format(c.weakest.probability)}`);
+    if (c.score !== null) put(facts, "span", "", `${this.t(c.kind === "duplicate" ? "probability" : "score")} ${this.share(c.score)}`);
+    if (c.weakest && c.size > 2) put(facts, "span", "", `${this.t("weakest")}: ${c.weakest.left} – ${c.weakest.right}, ${this.share(c.weakest.probability)}`);
     if (c.conflict) put(s, "div", "sr-note sr-hot", this.t("conflict", c.conflict));
     if (c.hidden) put(s, "div", "sr-note", this.t("more_members", { count: this.number.format(c.hidden) }));
     for (const m of c.members) for (const p of m.protections) {
       const n = put(s, "div", "sr-note sr-hot"); put(n, "b", "", `⛨ ${this.t("protected")} · ${m.id}`); put(n, "span", "", " " + p.sentence);
     }
+    if (c.kind !== "duplicate") this.paintReasons(s, c);
     this.paintTable(s, c);
     const under = put(s, "div", "sr-under");
     if (c.kind === "duplicate") { this.paintWeights(under, c); this.paintLost(under, c); }
-    this.paintReasons(under, c);
+    if (c.kind === "duplicate") this.paintReasons(under, c);
     this.paintFoot(c);
     [s.scrollTop, s.scrollLeft] = scroll;
   }
 
   paintTable(s, c) {
     const wrap = focusable(put(s, "div", "sr-scroll")); wrap.tabIndex = 0; wrap.setAttribute("role", "region"); wrap.setAttribute("aria-label", this.t("comparison"));
-    const table = put(wrap, "table", "sr-table"), out = new Set(c.out);
+    const table = put(wrap, "table", "sr-table" + (c.members.length > 1 ? "" : " sr-one")), out = new Set(c.out);
     const hr = put(put(table, "thead"), "tr"); put(hr, "th", "sr-field", this.t("field")).scope = "col";
     c.members.forEach((m, i) => {
       const th = put(hr, "th", i === this.focus ? "sr-focus" : ""); th.scope = "col"; th.addEventListener("click", () => { this.focus = i; this.paintSheet(); });
@@ -276,9 +288,7 @@ class Panel {
       if (out.has(m.id)) put(tags, "span", "sr-tag sr-out", "⊘ " + this.t("taken_out"));
       if (m.standing) put(tags, "span", "sr-tag", this.t("decided_by", { action: m.standing.word, reviewer: m.standing.reviewer }));
     });
-    const body = put(table, "tbody");
-    for (const line of c.lines) {
-      if (this.onlyDifferences && !line.differs) continue;
+    const paintLine = (body, line) => {
       const tr = put(body, "tr", line.differs ? "sr-diff" : ""), th = put(tr, "th", "sr-field"); th.scope = "row";
       put(th, "span", "sr-eq", c.members.length > 1 ? (line.differs ? "≠" : "=") : ""); put(th, "span", "", line.field);
       line.cells.forEach((cell, i) => {
@@ -293,7 +303,17 @@ class Panel {
           const b = this.button(td, "sr-mini", "↤", "", () => this.takeValue(line.field, c.members[i].id)); b.setAttribute("aria-label", `${this.t("choose_value")}: ${line.field}`); b.title = this.t("choose_value");
         }
       });
-    }
+    };
+    // First what differs, then what hangs on it, then what is the same: the eye meets what decides.
+    const several = c.members.length > 1, first_ = put(table, "tbody"), rest = c.lines.filter((l) => several && !l.differs);
+    if (!several) this.paintImpact(table, c);
+    const body = several ? first_ : put(table, "tbody");
+    for (const line of c.lines) if (!several || line.differs) paintLine(body, line);
+    if (several) this.paintImpact(table, c);
+    if (!this.onlyDifferences && rest.length) { const last = put(table, "tbody", "sr-equal"); for (const line of rest) paintLine(last, line); }
+  }
+
+  paintImpact(table, c) {
     const objects = [...new Set(c.members.flatMap((m) => m.impact.map((x) => x.object)))];
     const group = put(table, "tbody", "sr-impact"), first = put(group, "tr", "sr-section"), lead = put(first, "th", "sr-field", this.t("hangs")); lead.scope = "rowgroup";
     c.members.forEach((m, i) => put(first, "td", i === this.focus ? "sr-focus" : "", m.impact.length ? "" : this.t("hangs_nothing")));
@@ -322,7 +342,7 @@ class Panel {
     const me = c.members[this.focus]?.id, pair = c.pairs.find((p) => me !== c.survivor && (p.left === me || p.right === me) && (p.left === c.survivor || p.right === c.survivor))
       ?? c.pairs.find((p) => p.left === me || p.right === me) ?? c.pairs[0];
     const card = put(s, "section", "sr-card"); put(card, "h3", "", this.t("weights"));
-    put(card, "p", "sr-quiet", `${pair.left} – ${pair.right} · ${this.percent.format(pair.probability)} · ${this.t("bits", { bits: this.bits.format(pair.bits) })}`);
+    put(card, "p", "sr-quiet", `${pair.left} – ${pair.right} · ${this.share(pair.probability)} · ${this.t("bits", { bits: this.bits.format(pair.bits) })}`);
     const list = put(card, "div", "sr-bars"), widest = Math.max(1, Math.abs(pair.prior), ...pair.weights.map((w) => Math.abs(w.bits)));
     const bar = (label, note, bits, cls) => {
       const r = put(list, "div", "sr-weight"); put(r, "span", "sr-wname", label);
@@ -354,7 +374,8 @@ class Panel {
     }
   }
 
-  paintFoot(c) {
+  paintFoot(c) { this.keepFocus(() => this.paintFootNow(c)); }
+  paintFootNow(c) {
     const f = this.foot; f.replaceChildren();
     const confirm = put(f, "div", "sr-confirm");
     if (this.armed) {
@@ -495,7 +516,7 @@ class Panel {
     if (!this.dialog || !this.plan) return;
     const p = this.plan; p.replaceChildren(); this.go_.disabled = true;
     put(p, "p", "sr-big", m.records ? m.sentence : this.t("bulk_nothing"));
-    if (m.riskiest.length) { put(p, "p", "sr-quiet", this.t("bulk_look")); const ul = put(p, "ul", "sr-risky"); for (const r of m.riskiest) { const li = put(ul, "li"); put(li, "span", "", r.title); put(li, "span", "sr-quiet", r.records); if (r.score !== null) put(li, "span", "sr-wnum", this.percent.format(r.score)); } }
+    if (m.riskiest.length) { put(p, "p", "sr-quiet", this.t("bulk_look")); const ul = put(p, "ul", "sr-risky"); for (const r of m.riskiest) { const li = put(ul, "li"); put(li, "span", "", r.title); put(li, "span", "sr-quiet", r.records); if (r.score !== null) put(li, "span", "sr-wnum", this.share(r.score)); } }
     if (m.records) {
       this.typed = this.input(p, `${this.t("bulk_type")}: ${this.number.format(m.records)}`, "text"); this.typed.inputMode = "numeric";
       this.typed.addEventListener("input", () => { this.go_.disabled = this.typed.value.trim() !== String(m.records); }); this.typed.focus();
