@@ -89,7 +89,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     canary_wait: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     checkpoints: tuple[str, ...] = ()
     identities: tuple[str, ...] = ()
-    reserve_bytes: Count = 50_000_000
+    reserve_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 50_000_000
     limits: LocalLimits = LocalLimits()
 
 

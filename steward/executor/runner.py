@@ -21,6 +21,7 @@ from steward.errors import (
     ExecutionError,
     ExpiredError,
     JournalCorruptError,
+    MalformedManifestError,
     NotYetValidError,
     PartialExecutionError,
     ThresholdNotMetError,
@@ -38,7 +39,7 @@ from steward.executor.home import Home, open_home
 from steward.executor.journal import Journal, connect
 from steward.executor.plan import LiveDecider, Plan, make_plan, works_of
 from steward.executor.ports import APPLIED, Clock, Hook, Progress, State, SystemClock, Work, no_hook
-from steward.executor.receipt import read_receipt, write_receipt
+from steward.executor.receipt import certificate, check_certificate, open_receipt, read_receipt, write_receipt
 from steward.executor.restore import FrameEffects, Line, RestoreDecider, report
 from steward.executor.writers.sql import SqlLook, SqlWriter
 from steward.manifest.codec import encode
@@ -47,6 +48,7 @@ from steward.manifest.format import CHECKPOINT_TYPE, PLAN_TYPE, RESTORE_TYPE, Su
 from steward.manifest_files import ENVELOPE_NAME, PLAN_NAME, ManifestFolder, read_file, write_file
 from steward.messages import N_
 from steward.policy import parse_holds
+from steward.records import RecordKey
 from steward.signing import (
     ExaminedManifest,
     FileSigner,
@@ -331,7 +333,7 @@ class Executor:
             engine = Engine(
                 verified.id, self.journal, disk, recipients, writer, decider, audit, brakes, gates, self.clock,
                 batch=self.home.config.batch, canary=min(said.limits.canary, limits.canary) or 1,
-                canary_wait=self.home.config.canary_wait, pushed=self._push, hook=self._hook, progress=progress,
+                canary_wait=self.home.config.canary_wait, pushed=self.push, hook=self._hook, progress=progress,
             )  # fmt: skip
             counts = engine.run()
             subject = _subject_of(folder)
@@ -392,7 +394,7 @@ class Executor:
         try:
             if self.journal.works(known["id"], (State.INTENT, State.DOUBT), 1):
                 return  # what was sent must be settled first; that needs the CRM and a person's look
-            audit = AuditLog(self.journal, self.signer, origin=self._origin())
+            audit = AuditLog(self.journal, self.signer, origin=self.origin())
             with self.journal.commit():
                 left = self.journal.works(known["id"], (State.PENDING,))
                 self.journal.resolve(
@@ -404,11 +406,12 @@ class Executor:
 
     # shared endings ---------------------------------------------------------------------------------------------
 
-    def _origin(self) -> str:
+    def origin(self) -> str:
+        """Name of the audit log."""
         return f"{self.home.config.tenant}/{self.home.config.executor}"
 
     def _audit(self, trust: TrustStore) -> AuditLog:
-        return AuditLog(self.journal, self.signer, origin=self._origin(), trust_version=trust.version)
+        return AuditLog(self.journal, self.signer, origin=self.origin(), trust_version=trust.version)
 
     def _say(self, audit: AuditLog, event: str, manifest: str, override: str | None) -> None:
         now = self.clock.now()
@@ -418,9 +421,9 @@ class Executor:
                 audit.add("override", now, manifest=manifest, reason=override[:500])
             self.journal.put("clock.high", now.isoformat())
             envelope = audit.checkpoint(now)
-        self._push(envelope)
+        self.push(envelope)
 
-    def _push(self, envelope: bytes) -> None:
+    def push(self, envelope: bytes) -> None:
         """Copy a checkpoint to every folder of the configuration; one that cannot be reached does not stop the run."""
         line = envelope + b"\n"
         for folder in (self.home.path / "audit", *(self._outside(c) for c in self.home.config.checkpoints)):
@@ -442,7 +445,7 @@ class Executor:
         with self.journal.commit():
             audit.add("finished", now, manifest=manifest, state=state, counts=self.journal.counts(manifest))
             envelope = audit.checkpoint(now)
-        self._push(envelope)
+        self.push(envelope)
         self._hook("receipt")
         head = json.loads(base64.b64decode(json.loads(envelope)["payload"]))["predicate"]
         c = self.home.config
@@ -637,7 +640,7 @@ class Executor:
             brakes = Brakes(len(works), drift=10_000, error=10_000, missing=10_000, in_a_row=len(works))
             engine = Engine(
                 said.manifest_id, self.journal, disk, list(trust.recipients().values()), writer, decider, audit, brakes, gates,
-                self.clock, batch=c.batch, pushed=self._push, hook=self._hook, progress=progress,
+                self.clock, batch=c.batch, pushed=self.push, hook=self._hook, progress=progress,
             )  # fmt: skip
             counts = engine.run()
             found: list[Line] = []
@@ -691,12 +694,31 @@ class Executor:
                     external += 1
         return verify_log(self.journal.events(), said, external=external)
 
+    def certificate(self, receipt: Path, record: str) -> dict[str, object]:
+        """Return the proof of one record's outcome; see :func:`steward.executor.receipt.certificate`."""
+        trust = self.trust()
+        checked, lines = read_receipt(receipt, trust, self.home.config.tenant, self._now())
+        object, _, id = record.partition("/")
+        return certificate(read_file(receipt, limit=4 << 20), checked.predicate, lines, RecordKey(object, id))
+
+    def check_certificate(self, path: Path) -> dict[str, Any]:
+        """Verify a certificate and return the outcome it proves."""
+        try:
+            document = json.loads(read_file(path, limit=8 << 20))
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise MalformedManifestError(N_("This is not a certificate."))
+        trust, now, tenant = self.trust(), self._now(), self.home.config.tenant
+        _, outcome = check_certificate(document, lambda raw: open_receipt(raw, trust, tenant, now))
+        return outcome
+
     def _checkpoint(self, envelope: bytes, trust: TrustStore) -> Checkpoint:
         checked = verify_statement(
             envelope, trust=trust, now=self._now(), predicate_type=CHECKPOINT_TYPE, predicate=Checkpoint, by="executors",
             tenant=self.home.config.tenant,
         )  # fmt: skip
-        if checked.predicate.origin != self._origin():
+        if checked.predicate.origin != self.origin():
             raise JournalCorruptError(N_("A checkpoint belongs to another executor."))
         return checked.predicate
 
