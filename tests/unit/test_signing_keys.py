@@ -1,0 +1,149 @@
+"""Key files, public keys and secrets: weak ones refused, nothing shown, the same key known under any scheme."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+import pickle
+import subprocess
+import traceback
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from steward.errors import BadSignatureError, UntrustedKeyError, WeakKeyError
+from steward.signing import PublicKey, Secret, generate_key, load_key
+from steward.signing.keys import check_protection
+from tests.support.signing import signer, ssh_wire
+
+WORD = Secret(b"correct horse battery")
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[bytes, PublicKey]:
+    return generate_key(WORD)
+
+
+def test_a_key_is_made_opened_and_signs(made: tuple[bytes, PublicKey]) -> None:
+    raw, public = made
+    opened = load_key(raw, WORD)
+    assert opened.keyid == public.keyid
+    public.verify(opened.sign(b"message"), b"message")
+    with pytest.raises(BadSignatureError):
+        public.verify(opened.sign(b"message"), b"massage")
+    assert check_protection(raw) == 64
+
+
+def test_wrong_passphrase_and_damage_are_refused(made: tuple[bytes, PublicKey]) -> None:
+    with pytest.raises(UntrustedKeyError):
+        load_key(made[0], Secret(b"wrong horse battery"))
+    damaged = made[0][:200] + b"A" + made[0][201:]
+    if damaged != made[0]:
+        with pytest.raises((UntrustedKeyError, WeakKeyError)):
+            load_key(damaged, WORD)
+
+
+def _openssh(key: object, rounds: int | None) -> bytes:
+    kind = serialization.PrivateFormat.OpenSSH
+    guard: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if rounds is not None:
+        guard = kind.encryption_builder().kdf_rounds(rounds).build(WORD.reveal())
+    return key.private_bytes(serialization.Encoding.PEM, kind, guard)  # type: ignore[attr-defined, no-any-return]
+
+
+def test_weak_files_are_refused_before_the_passphrase_is_tried() -> None:
+    key = Ed25519PrivateKey.generate()
+    pkcs8 = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(WORD.reveal())
+    )
+    plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    for raw in (_openssh(key, None), _openssh(key, 16), _openssh(key, 63), pkcs8, plain, b"", b"garbage", b"x" * 20_000):
+        with pytest.raises(WeakKeyError):
+            load_key(raw, WORD)
+    assert load_key(_openssh(key, 64), WORD)
+
+
+def test_other_kinds_of_keys_are_refused() -> None:
+    for key in (ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)):
+        with pytest.raises(WeakKeyError):
+            load_key(_openssh(key, 64), WORD)
+
+
+def test_a_key_made_by_ssh_keygen_opens(tmp_path: Path) -> None:
+    file = tmp_path / "id"
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-a", "64", "-N", "correct horse battery", "-f", str(file)], check=True
+    )
+    assert load_key(file.read_bytes(), WORD).keyid
+    subprocess.run(
+        ["ssh-keygen", "-q", "-p", "-a", "16", "-P", "correct horse battery", "-N", "correct horse battery", "-f", str(file)],
+        check=True,
+    )
+    with pytest.raises(WeakKeyError):
+        load_key(file.read_bytes(), WORD)
+
+
+def test_short_passphrases_and_few_rounds_make_no_key() -> None:
+    with pytest.raises(WeakKeyError):
+        generate_key(Secret(b"short"))
+    with pytest.raises(WeakKeyError):
+        generate_key(WORD, rounds=16)
+
+
+def test_secrets_show_themselves_nowhere(made: tuple[bytes, PublicKey]) -> None:
+    secret = Secret(b"canary-7f3a")
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    logging.getLogger("canary").addHandler(handler)
+    logging.getLogger("canary").warning("%s %r %s", secret, secret, f"{secret:>20}")
+    assert "canary-7f3a" not in log.getvalue() + str(secret) + repr(secret) + f"{secret}" + str([secret])
+    for thing in (secret, load_key(made[0], WORD)):
+        with pytest.raises(TypeError):
+            pickle.dumps(thing)
+    try:
+        load_key(made[0], secret)
+    except UntrustedKeyError as error:
+        shown = "".join(traceback.format_exception(error))
+        assert "canary-7f3a" not in shown and error.__cause__ is None and error.__suppress_context__
+    assert "Ed25519PrivateKey" not in repr(load_key(made[0], WORD))
+
+
+def test_one_key_has_one_material_whatever_its_scheme() -> None:
+    raw, ssh = signer("bob").public_key, PublicKey("sshsig-ed25519", ssh_wire("bob"))
+    assert raw.material == ssh.material and raw.keyid != ssh.keyid
+    assert signer("cid").public_key.material != raw.material
+
+
+def test_ecdsa_keys_for_tokens_and_services_verify() -> None:
+    from cryptography.hazmat.primitives import hashes
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    point = key.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    public = PublicKey("ecdsa-sha2-nistp256", base64.b64encode(point).decode())
+    public.check()
+    public.verify(key.sign(b"m", ec.ECDSA(hashes.SHA256())), b"m")
+    with pytest.raises(BadSignatureError):
+        public.verify(key.sign(b"m", ec.ECDSA(hashes.SHA256())), b"n")
+    assert public.material.startswith("p256:")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "public"),
+    [
+        ("rsa", "AAAA"),
+        ("ed25519", "AAAA"),
+        ("ed25519", "not base 64"),
+        ("ed25519", base64.b64encode(b"\0" * 32).decode()),
+        ("ecdsa-sha2-nistp256", base64.b64encode(b"\x04" + b"\1" * 64).decode()),
+        ("ecdsa-sha2-nistp256", base64.b64encode(b"\x02" + b"\1" * 32).decode()),
+        ("sshsig-ed25519", base64.b64encode(b"\0\0\0\x0bssh-ed25519").decode()),
+        ("sshsig-sk-ed25519", "AAAA"),
+    ],
+)
+def test_public_keys_that_are_none(scheme: str, public: str) -> None:
+    with pytest.raises(UntrustedKeyError):
+        PublicKey(scheme, public).check()
