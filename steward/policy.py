@@ -37,15 +37,15 @@ Outcome = Literal["keep", "restrict", "anonymise"]
 HELD = ("legal_hold", "data_subject_request", "opt_out", "allow_list", "other_role")
 """Protections that lists and marked columns give."""
 
-OPEN_BUSINESS: Mapping[str, str] = {
-    "open_deal": "deal",
-    "open_quote": "quote",
-    "open_order": "order",
-    "unpaid_invoice": "invoice",
-    "active_contract": "contract",
-    "open_ticket": "ticket",
+OPEN_BUSINESS: Mapping[str, tuple[str, ...]] = {
+    "open_deal": ("deal",),
+    "open_quote": ("quote",),
+    "open_order": ("order",),
+    "unpaid_invoice": ("invoice", "payment"),
+    "active_contract": ("contract",),
+    "open_ticket": ("ticket",),
 }
-"""Protection → role of the object whose open records give it."""
+"""Protection → roles of the objects whose open records give it; the first is asked for, the others count where mapped."""
 
 PROTECTIONS = (*HELD[:1], *OPEN_BUSINESS, "retention", "created_recently", "only_contact", "parent_of_protected", *HELD[1:])
 """Every protection code, in the order in which reasons are shown. ``unknown_<code>``: its source could not be read."""
@@ -373,7 +373,7 @@ def parse_policy(text: str, *, where: str = "policy") -> Policy:
         return PolicyInvalidError(
             template,
             next_step=N_("Mend the file; docs/reference/policy.md describes every word."),
-            **{"where": where, **facts},  # type: ignore[arg-type]  # mypy takes the dictionary for next_step as well
+            **{"where": where, **facts},
         )
 
     if not text.strip():

@@ -45,9 +45,9 @@ class Protector:
             f"CREATE OR REPLACE TEMP TABLE {self.table} (record_id VARCHAR, code VARCHAR, outcome VARCHAR, sentence VARCHAR)"
         )
         self._held()
-        for code, role in OPEN_BUSINESS.items():
+        for code, roles in OPEN_BUSINESS.items():
             if self.view.policy.rule(code).applies:
-                self._open(code, role)
+                self._open(code, roles)
         steps: dict[str, Callable[[], None]] = {
             "retention": self._retention,
             "created_recently": self._created_recently,
@@ -120,7 +120,7 @@ class Protector:
                 return []
             usable.append((source, reached))
         if not usable:
-            self.unknown[code] = f"No object of the mapping says whether there is an {what} for {self.entry.name}."
+            self.unknown[code] = f"No object of the mapping says whether there is one for {self.entry.name}: {what}."
         return usable
 
     def _problem(self, code: str, source: ObjectMapping, reached: list[Chain]) -> str:
@@ -142,8 +142,9 @@ class Protector:
                     return f"The object {step}, which links {name} to it, has rejected lines, so it is not whole."
         return ""
 
-    def _open(self, code: str, role: str) -> None:
-        for source, reached in self._sources(code, of_roles(self.view.mapping, role), _WORD[code]):
+    def _open(self, code: str, roles: tuple[str, ...]) -> None:
+        found = (e for e in of_roles(self.view.mapping, *roles) if e.role == roles[0] or e.open_when is not None)
+        for source, reached in self._sources(code, found, _WORD[code]):
             rule = source.open_when
             if rule is None or not self.view.has(source.name, rule.column):
                 self.unknown[code] = f"It is not known which records of {source.name} are open."
@@ -255,8 +256,8 @@ class Protector:
 
     def _open_of(self, company: ObjectMapping) -> Iterator[str]:
         view = self.view
-        for role in OPEN_BUSINESS.values():
-            for source in of_roles(view.mapping, role):
+        for roles in OPEN_BUSINESS.values():
+            for source in of_roles(view.mapping, *roles):
                 rule = source.open_when
                 if rule is None or source.name not in view.tables or not view.has(source.name, rule.column):
                     continue

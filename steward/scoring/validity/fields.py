@@ -38,7 +38,7 @@ _PLACEHOLDERS = frozenset(
     n/a|nil|undefined|unknown|unbekannt|dummy|deleteme|delete me|do not use|donotuse|default|example|beispiel|muster
     mustermann|musterfrau|max mustermann|erika mustermann|john doe|jane doe|lorem ipsum|test test|test user|testuser
     test kunde|testkunde|test customer|test account|test company|testfirma|test gmbh|test ltd|muster gmbh|musterfirma gmbh
-    beispiel gmbh|acme test|kein name|no name|noname|-|--|---|.|..|...|?|??|???|0|1234|12345|123456|1234567|tbd|tba
+    beispiel gmbh|acme test|kein name|no name|noname|-|--|---|.|..|...|?|??|???|0|1234|12345|123456|1234567|123456789|1234567890|0123456789|tbd|tba
     测试|测试用户|测试客户|测试公司|试用|张三|李四|王五|未知|无名|暂无
     """.strip()
     .replace("\n", "|")
@@ -47,9 +47,8 @@ _PLACEHOLDERS = frozenset(
 )
 """Whole values only. Surnames that exist (Null, Na, Foo, Max) are not among them."""
 
-_MOJIBAKE = re.compile(
-    r"\ufffd|Ã[\x80-\xbf¤¶¼ŸœžŠ„–©¨ªë«§¡±³º»¢®´°ƒˆ‰‹Œ•—˜™›…†‡]|â€[™œ\x9d“”¦˜]|Â[\xa0§°©®»«]|锟斤拷|烫烫烫|屯屯屯|ï»¿|Ð[\x80-\xbf°-¿]Ñ|æ[\x80-\xbf–—˜™]å"
-)
+_MOJIBAKE = re.compile(r"\ufffd|锟斤拷|烫烫烫|屯屯屯|ï»¿")
+_HIGH = re.compile(r"[^\x00-\x7f]{2,}[^\x00-\x7f]*")
 _DATE = re.compile(r"^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?\s?(?:Z|[+-]\d{2}:?\d{2})?)?$")
 
 
@@ -71,19 +70,38 @@ def not_disposable(text: str, _other: str = "") -> bool:
     return not any(".".join(parts[n:]) in DISPOSABLE for n in range(len(parts) - 1))
 
 
-def not_placeholder(text: str, _other: str = "") -> bool:
-    """The text is not what people type to get past a mandatory field."""
-    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+def not_placeholder(text: str, other: str = "") -> bool:
+    """The text, with the second one where there are two, is not what people type to get past a mandatory field."""
+    plain = " ".join(unicodedata.normalize("NFKC", f"{other} {text}").casefold().split())
     if not plain:
         return True
-    if plain in _PLACEHOLDERS:
-        return False
-    return not (len(plain) >= 4 and len(set(plain)) == 1)
+    turned = " ".join(unicodedata.normalize("NFKC", f"{text} {other}").casefold().split())
+    for order in (plain, turned):  # first name first, or last name first
+        words = [word for word in order.split(" ") if word not in ("test", "测试")]
+        if order in _PLACEHOLDERS or " ".join(words) in _PLACEHOLDERS or all(word in _PLACEHOLDERS for word in words):
+            return False
+    letters = plain.replace(" ", "")
+    return not (len(letters) >= 3 and len(set(letters)) == 1)
 
 
 def not_mojibake(text: str, _other: str = "") -> bool:
-    """The text does not hold characters that only a wrong decoding makes."""
-    return not _MOJIBAKE.search(text)
+    """The text does not hold characters that only a wrong decoding makes.
+
+    Beside the known marks, every run of non-ASCII characters is tried: where its bytes in cp1252 or latin-1 are valid
+    UTF-8, it was UTF-8 once. Correct text of two or more such characters almost never is.
+    """
+    if _MOJIBAKE.search(text):
+        return False
+    return not any(_was_utf8(run.group()) for run in _HIGH.finditer(text))
+
+
+def _was_utf8(run: str) -> bool:
+    try:  # cp1252 leaves five bytes undefined, which decoders pass through as control characters
+        raw = b"".join(c.encode("latin-1") if 0x80 <= ord(c) < 0xA0 else c.encode("cp1252") for c in run)
+        raw.decode("utf-8")
+    except UnicodeError:
+        return False
+    return True
 
 
 def possible_date(text: str, _other: str = "") -> bool:
@@ -108,6 +126,7 @@ def valid_phone(text: str, country: str = "") -> bool:
     """
     import phonenumbers
 
+    text = re.sub(r"(?<=\d{4})\s*[-/]\s*\d{1,4}$", "", text.strip()) if len(re.sub(r"\D", "", text)) > 10 else text
     bare = re.split(
         r"(?:ext\.?|x|durchwahl|转|分机)\s*\d{1,6}$", unicodedata.normalize("NFKC", text).strip(), flags=re.IGNORECASE
     )[0]
@@ -165,7 +184,7 @@ def valid_tax_id(text: str, _other: str = "") -> bool:
         total = sum(_USCC.index(c) * w for c, w in zip(plain[:17], _USCC_WEIGHTS, strict=True))
         return _USCC[-total % 31] == plain[17]
     form = _VAT.get(plain[:2])
-    if form is None or not any(c.isdigit() for c in plain[2:]):
+    if form is None or sum(c.isdigit() for c in plain) < 7 or not re.fullmatch(r"[A-Z0-9+*]{9,15}", plain):
         return True
     if not re.fullmatch(form, plain[2:]):
         return False
@@ -184,6 +203,7 @@ FIELD_RULES: Mapping[str, Callable[[str, str], bool]] = {
     "expect_column_values_to_be_valid_email": valid_email,
     "expect_column_values_to_not_be_disposable_email": not_disposable,
     "expect_column_values_to_not_be_placeholder": not_placeholder,
+    "expect_column_pair_values_to_not_be_placeholder": not_placeholder,
     "expect_column_values_to_not_be_mojibake": not_mojibake,
     "expect_column_values_to_be_possible_date": possible_date,
     "expect_column_values_to_be_valid_tax_id": valid_tax_id,

@@ -48,6 +48,7 @@ TYPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "expect_column_values_to_be_valid_email": (_COLUMN, ()),
     "expect_column_values_to_not_be_disposable_email": (_COLUMN, ()),
     "expect_column_values_to_not_be_placeholder": (_COLUMN, ()),
+    "expect_column_pair_values_to_not_be_placeholder": (_PAIR, ()),
     "expect_column_values_to_not_be_mojibake": (_COLUMN, ()),
     "expect_column_values_to_be_possible_date": (_COLUMN, ()),
     "expect_column_values_to_be_valid_tax_id": (_COLUMN, ()),
