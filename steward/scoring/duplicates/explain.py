@@ -18,6 +18,8 @@ LOOK_ALIKE = "look-alikes"
 
 _LOOK_ALIKE_LEVEL = {
     "household": "people of one household share what agrees",
+    "twins": "twins share a birthday too",
+    "colleague": "colleagues share what agrees",
     "branch": "branches of one company share what agrees",
     "neighbour": "other firms at one address share what agrees",
 }

@@ -50,6 +50,12 @@ class Kind:
         Tells one branch of a company from another.
     strong : bool
         A value that hardly two customers share; its own blocking rule.
+    kin : tuple of float
+        For names: how often relatives, or firms under one roof, reach each level. Empty: as strangers do.
+    twins : tuple of float
+        The same for people who share a birthday and a home: hardly ever one name, though often a similar one.
+    random_at_most : float
+        Upper limit of the chance that two random customers agree exactly; small tables of duplicates overstate it.
     """
 
     name: str
@@ -58,6 +64,9 @@ class Kind:
     individual: bool = False
     local: bool = False
     strong: bool = False
+    kin: tuple[float, ...] = ()
+    twins: tuple[float, ...] = ()
+    random_at_most: float = 1.0
 
     @property
     def exact(self) -> int:
@@ -78,13 +87,16 @@ KINDS: dict[str, Kind] = {
             _levels(
                 (N_("differs"), "disagree", 0.03),
                 (N_("swapped with the family name"), "partly", 0.02),
+                (N_("fits as an initial"), "partly", 0.02),
                 (N_("similar (0.8 or more)"), "partly", 0.05),
-                (N_("short form or initial"), "partly", 0.06),
+                (N_("short form"), "partly", 0.04),
                 (N_("similar (0.92 or more)"), "partly", 0.08),
                 (N_("exact"), "agree", 0.76),
             ),
             rare_counts_more=True,
             individual=True,
+            kin=(0.784, 0.001, 0.01, 0.09, 0.06, 0.025, 0.03),
+            twins=(0.798, 0.0002, 0.01, 0.11, 0.05, 0.03, 0.0018),
         ),
         Kind(
             "family",
@@ -107,6 +119,8 @@ KINDS: dict[str, Kind] = {
             ),
             rare_counts_more=True,
             individual=True,
+            kin=(0.10, 0.74, 0.06, 0.06, 0.04),
+            twins=(0.10, 0.76, 0.09, 0.048, 0.002),
         ),
         Kind(
             "company",
@@ -118,18 +132,20 @@ KINDS: dict[str, Kind] = {
                 (N_("exact"), "agree", 0.65),
             ),
             rare_counts_more=True,
+            kin=(0.48, 0.26, 0.13, 0.10, 0.03),
         ),
         Kind(
             "email",
             _levels(
                 (N_("differs"), "disagree", 0.12),
-                (N_("similar (0.85 or more)"), "partly", 0.04),
-                (N_("same name before the @, or nearly equal"), "partly", 0.12),
+                (N_("same or similar name before the @"), "partly", 0.06),
+                (N_("nearly equal"), "partly", 0.10),
                 (N_("exact"), "agree", 0.72),
             ),
             rare_counts_more=True,
-            individual=False,
             strong=True,
+            kin=(0.70, 0.08, 0.02, 0.20),
+            twins=(0.70, 0.08, 0.02, 0.20),
         ),
         Kind(
             "phone",
@@ -153,6 +169,7 @@ KINDS: dict[str, Kind] = {
             ),
             rare_counts_more=True,
             individual=True,
+            random_at_most=1 / 1000,
         ),
         Kind(
             "address",
@@ -193,6 +210,7 @@ KINDS: dict[str, Kind] = {
                 (N_("exact"), "agree", 0.90),
             ),
             individual=True,
+            random_at_most=1 / 5000,
             local=True,
             strong=True,
         ),

@@ -33,6 +33,9 @@ Text = npt.NDArray[np.object_]
 SWAPPED = 1
 """Level of ``given`` for names in each other's column."""
 
+INITIAL = 2
+"""Level of ``given`` for an initial that fits."""
+
 
 def _similar(scorer: Any, a: Text, b: Text, dtype: Any = np.float32) -> npt.NDArray[np.float32]:
     out: npt.NDArray[np.float32] = process.cpdist(a.tolist(), b.tolist(), scorer=scorer, dtype=dtype)
@@ -56,16 +59,18 @@ def short_of(a: str, b: str) -> bool:
 
 def _given(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:
     jw = _similar(JaroWinkler.similarity, a, b)
-    out = np.where(jw >= 0.92, 4, np.where(jw >= 0.8, 2, 0)).astype(np.int8)
-    out[same] = 4  # written otherwise, sounds the same: 伟 and 薇
+    out = np.where(jw >= 0.92, 5, np.where(jw >= 0.8, 3, 0)).astype(np.int8)
+    out[same] = 5  # written otherwise, sounds the same: 伟 and 薇
     for i in np.flatnonzero(jw < 0.92):
         left, right = a[i], b[i]
-        if short_of(left, right):
-            out[i] = 3
+        if min(len(left), len(right)) == 1:
+            out[i] = INITIAL if left[0] == right[0] else 0
+        elif short_of(left, right):
+            out[i] = 4
         elif " " in left or " " in right:
             first, second = left.split(), right.split()
             if first and second and (first[0] == second[0] or short_of(first[0], second[0])):
-                out[i] = 3
+                out[i] = 4
     _generations(a, b, out)
     return out
 
@@ -150,8 +155,10 @@ def _email(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:
     near = _similar(JaroWinkler.similarity, local_a, local_b)
     edits = _similar(OSA.distance, a, b, np.int32)
     equal = (local_a == local_b) & np.array([len(v) >= 4 for v in local_a])
-    out = np.where(equal | (edits <= 1) | ((edits == 2) & domain & (near >= 0.92)), 2, 0).astype(np.int8)
-    return np.where((out == 0) & (near >= 0.88) & (domain | (near >= 0.94)), 1, out).astype(np.int8)
+    long = np.array([min(len(x), len(y)) >= 14 for x, y in zip(a, b, strict=True)])
+    begins = np.array([x[:1] == y[:1] for x, y in zip(local_a, local_b, strict=True)])  # ajohnson@ is not kjohnson@
+    out = np.where(((edits <= 1) & begins) | ((edits == 2) & begins & (domain | long) & (near >= 0.8)), 2, 0)
+    return np.where((out == 0) & (equal | ((near >= 0.88) & (domain | (near >= 0.94)))), 1, out).astype(np.int8)
 
 
 def _phone(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:

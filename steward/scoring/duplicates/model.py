@@ -56,8 +56,9 @@ class WeightedECM(ECM):  # type: ignore[misc]  # recordlinkage has no types
     ----------
     sizes : sequence of int
         Number of levels per field.
-    related : sequence of sequence of bool
-        One entry per class of related non-matches; True where the class shares the field as matches do.
+    related : sequence of sequence of (bool or array)
+        One entry per class of related non-matches: True where the class shares the field as matches do, False where it is
+        as among strangers, an array where it has probabilities of its own.
     smoothing : float
         Pseudo-matches that hold m near its start; 0 gives plain maximum likelihood.
     max_iter, atol
@@ -76,7 +77,7 @@ class WeightedECM(ECM):  # type: ignore[misc]  # recordlinkage has no types
     def __init__(
         self,
         sizes: Sequence[int],
-        related: Sequence[Sequence[bool]] = (),
+        related: Sequence[Sequence[bool | Floats]] = (),
         smoothing: float = 0.0,
         max_iter: int = 200,
         atol: float = 1e-7,
@@ -170,7 +171,7 @@ class WeightedECM(ECM):  # type: ignore[misc]  # recordlinkage has no types
 
 
 def log_likelihoods(
-    levels: npt.NDArray[np.int64], m: Sequence[Floats], u: Sequence[Floats], related: Sequence[Sequence[bool]]
+    levels: npt.NDArray[np.int64], m: Sequence[Floats], u: Sequence[Floats], related: Sequence[Sequence[bool | Floats]]
 ) -> Floats:
     """Return log likelihoods (n, 2 + n_related) of comparison vectors; missing fields add nothing."""
     out = np.zeros((len(levels), 2 + len(related)))
@@ -183,7 +184,11 @@ def log_likelihoods(
             out[:, 0] += from_m
             out[:, 1] += from_u
             for k, shared in enumerate(related):
-                out[:, 2 + k] += from_m if shared[f] else from_u
+                how = shared[f]
+                if isinstance(how, np.ndarray):
+                    out[:, 2 + k] += np.append(np.log(how), 0.0)[column]
+                else:
+                    out[:, 2 + k] += from_m if how else from_u
     return out
 
 

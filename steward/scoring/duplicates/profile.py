@@ -25,6 +25,7 @@ EVERY_PAIR_UP_TO = 1_600
 """Rows up to which every pair is compared: no blocking rule can then lose one."""
 
 _HEADERS: tuple[tuple[str, str], ...] = (
+    ("skip", r"\b(type|typ|art)$|\b(passport|licen[cs]e|licen[cs]es|id) (country|state)\b"),
     ("skip", r"\b(created|updated|modified|deleted|timestamp|version|row version|erstellt|geandert|synced|last (login|seen|activity|visit)|"
              r"anzahl|count|amount|total|revenue|price|umsatz|betrag|score|status|stage|phase|note|notes|notiz|description|beschreibung|"
              r"comment|comments|bemerkung|password|hash|uuid|guid|url|photo|picture|创建.*|更新.*|修改.*|备注|描述|金额|状态|阶段|数量)\b"),
@@ -45,6 +46,7 @@ _HEADERS: tuple[tuple[str, str], ...] = (
     ("city", r"\b(city|town|ort|stadt|wohnort|locality|城市|市|所在城市)\b"),
     ("category", r"\b(state|province|region|country|land|bundesland|gender|sex|geschlecht|nationality|county|省|省份|国家|性别|地区)\b"),
     ("identifier", r"\b(ssn( number)?|social security( number)?|soc sec id|passport( number)?|tax ?id( number)?|vat( id| number| no)?|ust ?id( nr)?|steuernummer|"
+                   r"registration (no|number|nr)|reg no|hrb|handelsregister(nummer)?|company number|duns|"
                    r"drivers? licen[cs]e( number)?|national id( number)?|lei( number)?|customer (no|number)|kundennummer|iban|"
                    r"身份证|身份证号|税号|统一社会信用代码|护照号)\b"),
     ("person", r"\b((full|contact|customer|person|display|client|lead) ?name|name full|primary name( full)?|contact|ansprechpartner|kontakt)\b"),

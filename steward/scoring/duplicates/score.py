@@ -19,7 +19,7 @@ from steward.scoring.duplicates.blocks import Blocks
 from steward.scoring.duplicates.columns import Column, Table
 from steward.scoring.duplicates.levels import compare_codes
 from steward.scoring.duplicates.model import Floats
-from steward.scoring.duplicates.train import Model, _see_swaps
+from steward.scoring.duplicates.train import Model, see_whole_names
 
 Positions = npt.NDArray[np.int64]
 
@@ -92,7 +92,10 @@ class Scorer:
         self.model = model
         self.threshold = threshold_bits
         self.bits = model.bits()
-        self.rarity = [_rarity(c, u) for c, u in zip(table.columns, model.u, strict=True)]
+        self.rarity = [
+            _rarity(c, u, model.prior * len(table) * float(m[-1]))
+            for c, u, m in zip(table.columns, model.u, model.m, strict=True)
+        ]
         highest = [float(b[: c.kind.exact].max()) for b, c in zip(self.bits, table.columns, strict=True)]
         self.below_exact = np.array(highest)
         self.order = sorted(
@@ -126,11 +129,11 @@ class Scorer:
             if not kept.all():
                 left, right, rows, bound, levels = left[kept], right[kept], rows[kept], bound[kept], levels[kept]
                 gains = [g[kept] for g in gains]
-        _see_swaps(table, left, right, levels)
+        see_whole_names(table, left, right, levels)
         bits = np.empty((len(left), fields), np.float32)
         for f in range(fields):
             bits[:, f] = self._field_bits(f, left, levels[:, f])
-        correction = self._correction(bits)
+        correction = self._correction(bits, levels)
         weight = self.model.prior_bits + bits.sum(axis=1, dtype=np.float64) + correction
         out = Scored(left, right, np.full(len(left), rule, np.int16), weight, correction.astype(np.float32), levels, bits)
         return out if keep_all else out.take(weight >= self.threshold)
@@ -143,21 +146,33 @@ class Scorer:
             out[exact] += self.rarity[f][column.codes[left[exact]]]
         return out
 
-    def _correction(self, bits: npt.NDArray[np.float32]) -> Floats:
+    def _correction(self, bits: npt.NDArray[np.float32], levels: npt.NDArray[np.int8]) -> Floats:
         """Return what the look-alike classes take off: ``-log2(1 + sum of their odds)``, never positive."""
         odds = np.zeros(len(bits))
         for shared, ratio in zip(self.model.related, self.model.related_odds, strict=True):
-            own = bits[:, list(shared)].sum(axis=1, dtype=np.float64)
-            odds += np.exp2(np.clip(self.model.prior_bits + np.log2(ratio) + own, -500, 500))
+            own = np.full(len(bits), self.model.prior_bits + np.log2(ratio))
+            for f, how in enumerate(shared):
+                if isinstance(how, np.ndarray):
+                    likely = np.append(np.log2(how / self.model.m[f]), 0.0)
+                    own += bits[:, f] + likely[levels[:, f]]
+                elif how:
+                    own += bits[:, f]
+            odds += np.exp2(np.clip(own, -500, 500))
         taken: Floats = -np.log2(1.0 + odds)
         return taken
 
 
-def _rarity(column: Column, u: Floats) -> Floats:
-    """Return the bits that exact agreement on each value is worth beyond the field's average; common values get fewer."""
+def _rarity(column: Column, u: Floats, own: float) -> Floats:
+    """Return the bits that exact agreement on each value is worth beyond the field's average; common values get fewer.
+
+    Parameters
+    ----------
+    own : float
+        Records that a record's own customer is expected to have under the same value; they do not make it common.
+    """
     if not column.kind.rare_counts_more or not len(column.key):
         return np.zeros(max(len(column.key), 1))
-    share = np.maximum(column.counts, 2) / max(column.filled, 2)
+    share = np.maximum(column.counts - 1.0 - own, 1.0) / max(column.filled, 2)
     rarity: Floats = np.clip(np.log2(u[column.kind.exact] / share), -12.0, 8.0)
     return rarity
 

@@ -395,11 +395,18 @@ def standardise(values: pl.Series, kind: str) -> tuple[pl.Series, pl.Series]:
             key = _nothing_as_null(_umlauts(key))
             return key, _latin(key).str.replace_all(" ", "")
         case "category":
-            key = _nothing_as_null(fold(values))
+            key = _nothing_as_null(fold(values).replace(GENDERS))
             return key, key
         case _:
             key = _nothing_as_null(fold(values))
             return key, _latin(key)
+
+
+GENDERS = {
+    "male": "m", "man": "m", "mannlich": "m", "maennlich": "m", "herr": "m", "男": "m", "female": "f", "woman": "f", "w": "f", "weiblich": "f",
+    "frau": "f", "女": "f", "u": "", "unknown": "", "unbekannt": "", "未知": "", "n a": "", "none": "",
+}  # fmt: skip
+"""Spellings of one thing; *unknown* is missing."""
 
 
 def _titled(folded: pl.Series) -> pl.Series:

@@ -9,6 +9,7 @@ Left to others: the estimator (``model``), pairs (``blocks``), scoring (``score`
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,8 @@ import numpy.typing as npt
 
 from steward.scoring.duplicates.blocks import Blocks
 from steward.scoring.duplicates.columns import Table
-from steward.scoring.duplicates.levels import SWAPPED, compare_codes, compare_values
+from steward.scoring.duplicates.kinds import Kind
+from steward.scoring.duplicates.levels import INITIAL, SWAPPED, compare_codes, compare_values
 from steward.scoring.duplicates.model import Floats, WeightedECM, log_likelihoods, patterns
 
 Positions = npt.NDArray[np.int64]
@@ -39,8 +41,8 @@ class Model:
     ----------
     m, u : list of array
         Probability of each level per field, among matches and among random pairs.
-    related : list of tuple of bool
-        Per class of related non-matches, the fields it shares.
+    related : list of tuple of (bool or array)
+        Per class of related non-matches and field: shared as matches do, as strangers, or own probabilities.
     related_names : list of str
     prior : float
         Probability that two random records match.
@@ -51,7 +53,7 @@ class Model:
 
     m: list[Floats]
     u: list[Floats]
-    related: list[tuple[bool, ...]]
+    related: list[Related]
     related_names: list[str]
     prior: float
     related_odds: list[float]
@@ -72,8 +74,26 @@ def compare_pairs(table: Table, left: Positions, right: Positions) -> npt.NDArra
     out = np.empty((len(left), len(table.columns)), np.int8)
     for f, column in enumerate(table.columns):
         out[:, f] = compare_codes(column, column.codes[left], column.codes[right])
-    _see_swaps(table, left, right, out)
+    see_whole_names(table, left, right, out)
     return out
+
+
+def see_whole_names(table: Table, left: Positions, right: Positions, levels: npt.NDArray[np.int8]) -> None:
+    """Look at what fields say together: names in each other's column, and mailboxes that merely repeat a name."""
+    _see_swaps(table, left, right, levels)
+    _see_names_in_mail(table, levels)
+
+
+def _see_names_in_mail(table: Table, levels: npt.NDArray[np.int8]) -> None:
+    """Let a similar mailbox count for nothing where a name agrees: ``anna.meier@`` follows from Anna Meier."""
+    kinds = [c.kind.name for c in table.columns]
+    names = np.zeros(len(levels), bool)
+    for f, kind in enumerate(kinds):
+        if kind in ("given", "family", "person", "company"):
+            names |= levels[:, f] > 0
+    for f, kind in enumerate(kinds):
+        if kind == "email":
+            levels[names & (levels[:, f] == 1), f] = -1
 
 
 def _see_swaps(table: Table, left: Positions, right: Positions, levels: npt.NDArray[np.int8]) -> None:
@@ -95,23 +115,54 @@ def _see_swaps(table: Table, left: Positions, right: Positions, levels: npt.NDAr
     levels[rows, f] = -1
 
 
-def related_classes(table: Table) -> tuple[list[tuple[bool, ...]], list[str]]:
-    """Return which fields relatives of one household, colleagues and branches of one company share."""
+Related = tuple[bool | Floats, ...]
+
+
+def related_classes(table: Table, u: list[Floats]) -> tuple[list[Related], list[str]]:
+    """Return what look-alikes share, per class and field: as matches, as strangers, or in their own way.
+
+    *household*: relatives and flatmates, one address and telephone, other given names and birthdays. *twins*: the same
+    with one birthday. *colleague*: one company, street and telephone, other names. *branch*: one company's places, one name and web site, other streets and telephones. *neighbour*:
+    firms under one roof or of one group, one street, switchboard and site, other names.
+    """
     kinds = [c.kind for c in table.columns]
     names = {k.name for k in kinds}
-    classes: list[tuple[bool, ...]] = []
-    labels: list[str] = []
-    if names & {"given", "birthdate"} or ("person" in names and len(names) > 1):
-        classes.append(tuple(not k.individual for k in kinds))
-        labels.append("household")
-    if (names & {"company", "domain"} and any(k.local for k in kinds)) or ("person" not in names and "text" in names):
-        classes.append(tuple(not (k.local or k.individual) for k in kinds))
-        labels.append("branch")
-    if "company" in names and names & {"address", "postcode", "phone"} and not names & {"given", "family", "person"}:
-        classes.append(tuple(k.name in ("address", "city", "postcode", "category") for k in kinds))
-        labels.append("neighbour")
-    classes = [c for c in classes if any(c) and not all(c)]
-    return classes, labels[: len(classes)]
+
+    def of(shares: Callable[[Kind], bool], own: Sequence[str], twins: bool = False) -> Related:
+        ways = [k.twins if twins else k.kin for k in kinds]
+        out: list[bool | Floats] = []
+        for k, way, strangers in zip(kinds, ways, u, strict=True):
+            if not way or k.name not in own:
+                out.append(shares(k))
+                continue
+            p = np.array(way)
+            if k.name == "given":  # how many write initials is the table's habit, not the family's
+                p[INITIAL] = 1.5 * strangers[INITIAL]
+            out.append(p / p.sum())
+        return tuple(out)
+
+    found: list[tuple[str, Related]] = []
+    people = bool(names & {"given", "person"})
+    if people:
+        found.append(("household", of(lambda k: not k.individual, ("given", "person", "email"))))
+        if "birthdate" in names:
+            found.append(
+                ("twins", of(lambda k: not k.individual or k.name == "birthdate", ("given", "person", "email"), twins=True))
+            )
+        places = {"address", "city", "postcode", "category", "phone", "company", "domain"}
+        if names & {"address", "phone", "company"}:
+            found.append(("colleague", of(lambda k: k.name in places, ())))
+    if not people:
+        found.append(("branch", of(lambda k: not (k.local or k.individual or k.name == "email"), ())))
+    if "company" in names and names & {"address", "phone"} and not people:
+        places = {"address", "city", "postcode", "category", "phone", "domain"}
+        found.append(("neighbour", of(lambda k: k.name in places, ("company",))))
+    found = [(label, c) for label, c in found if any(how is True for how in c) and not all(how is True for how in c)]
+    return [c for _, c in found], [label for label, _ in found]
+
+
+LEAST_ODDS = {"household": 0.15, "twins": 0.02, "colleague": 0.15, "branch": 0.15, "neighbour": 0.15}
+"""Pairs of look-alikes that are expected per match at least, whatever a table seems to show."""
 
 
 def estimate_u(table: Table, rng: np.random.Generator) -> list[Floats]:
@@ -124,7 +175,7 @@ def estimate_u(table: Table, rng: np.random.Generator) -> list[Floats]:
             out.append(np.full(size, 1.0 / size))
             continue
         counts = column.counts[~column.shared].astype(np.float64)
-        exact = float((counts * (counts - 1)).sum() / (n * (n - 1.0)))
+        exact = min(float((counts * (counts - 1)).sum() / (n * (n - 1.0))), column.kind.random_at_most)
         weights = column.counts / n
         draw = min(U_SAMPLE, n)
         a = rng.choice(len(column.key), draw, p=weights)
@@ -136,14 +187,24 @@ def estimate_u(table: Table, rng: np.random.Generator) -> list[Floats]:
         apart = left != right
         left, right, weight = left[apart], right[apart], weight[apart]
         level = compare_values(column, left, right) if len(left) else np.zeros(0, np.int8)
-        lower = np.bincount(level, weights=weight, minlength=size)[: size - 1] + 0.5
+        told = level >= 0
+        lower = np.bincount(level[told], weights=weight[told], minlength=size)[: size - 1] + 0.5
         lower[0] += 2.0
         lower = lower / lower.sum() * (1.0 - exact)
         u = np.append(lower, max(exact, 0.25 / max(len(column.key), n)))
-        if column.kind.name == "given":
-            u[SWAPPED] = max(exact / 4, 1e-7)
         out.append(u / u.sum())
+    _swapped_u(table, out)
     return out
+
+
+def _swapped_u(table: Table, u: list[Floats]) -> None:
+    """Set the chance that strangers bear each other's names crosswise: both names must agree by chance."""
+    names = [c.kind.name for c in table.columns]
+    if "given" in names:
+        g = names.index("given")
+        other = float(u[names.index("family")][-1]) if "family" in names else float(u[g][-1])
+        u[g][SWAPPED] = max(float(u[g][-1]) * other, 1e-8)
+        u[g] /= u[g].sum()
 
 
 def fit(table: Table, blocks: Blocks, seed: int) -> Model:
@@ -154,23 +215,54 @@ def fit(table: Table, blocks: Blocks, seed: int) -> Model:
     seed : int
         Of the sample that u's lower levels are counted on; the same seed and contents give the same model to the last bit.
     """
-    rng = np.random.default_rng(seed)
-    u = estimate_u(table, rng)
+    seen_u = estimate_u(table, np.random.default_rng(seed))
+    samples = _draw(table, blocks)
+    model = _fit_once(table, blocks, samples, seen_u)
+    for _ in range(2):  # random pairs hold matches too; what they add to u is taken out once matches are known
+        model = _fit_once(table, blocks, samples, _without_matches(seen_u, model, len(table)))
+    return model
+
+
+@dataclass(slots=True)
+class _Sample:
+    """Training pairs of one rule: their levels, which of them no earlier rule found, how many pairs each stands for."""
+
+    levels: npt.NDArray[np.int8]
+    new: npt.NDArray[np.bool_]
+    each: float
+
+
+def _draw(table: Table, blocks: Blocks) -> list[_Sample]:
+    out = []
+    for number, rule in enumerate(blocks.rules):
+        left, right, each = blocks.sample(number, TRAIN_PAIRS if rule.keys else 30 * TRAIN_PAIRS, only_new=False)
+        out.append(_Sample(compare_pairs(table, left, right), _first_found(blocks, number, left, right), each))
+    return out
+
+
+def _without_matches(seen: list[Floats], model: Model, n: int) -> list[Floats]:
+    """Return u among non-matches: what random pairs show, less the share that matches among them contribute."""
+    out = []
+    for observed, m in zip(seen, model.m, strict=True):
+        u = np.maximum((observed - model.prior * m) / (1.0 - model.prior), np.minimum(observed * 0.05, 0.5 / n))
+        out.append(u / u.sum())
+    return out
+
+
+def _fit_once(table: Table, blocks: Blocks, drawn: list[_Sample], u: list[Floats]) -> Model:
     start = [np.array([level.match_share for level in c.kind.levels]) for c in table.columns]
-    related, labels = related_classes(table)
+    related, labels = related_classes(table, u)
     sizes = [len(c.kind.levels) for c in table.columns]
     positions = {c.field.name: f for f, c in enumerate(table.columns)}
     heard: list[str] = []
     votes: list[list[tuple[float, Floats]]] = [[] for _ in sizes]
     samples: list[tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]] = []
-    for number, rule in enumerate(blocks.rules):
-        left, right, each = blocks.sample(number, TRAIN_PAIRS if rule.keys else 30 * TRAIN_PAIRS, only_new=False)
-        if not len(left):
+    for rule, sample in zip(blocks.rules, drawn, strict=True):
+        levels = sample.levels
+        if not len(levels):
             continue
-        levels = compare_pairs(table, left, right)
-        new = _first_found(blocks, number, left, right)
-        distinct, _, counts = patterns(levels[new])
-        samples.append((distinct, counts.astype(np.float64) * each))
+        distinct, _, counts = patterns(levels[sample.new])
+        samples.append((distinct, counts.astype(np.float64) * sample.each))
         if not rule.keys:
             continue
         own = {positions[name] for name, _ in rule.keys}
@@ -187,16 +279,14 @@ def fit(table: Table, blocks: Blocks, seed: int) -> Model:
                 mass = float(given[distinct[:, f] >= 0].sum())
                 votes[f].append((mass, kernel.m_[f]))
     m = []
-    for f, size in enumerate(sizes):
+    for f in range(len(sizes)):
         if votes[f]:
             voice = np.array([min(mass, 500.0) for mass, _ in votes[f]]) + 1e-9
             m.append(np.average([p for _, p in votes[f]], axis=0, weights=voice))
         else:
             m.append(start[f])
-        m[f] = np.maximum(m[f], 1e-4)
-        m[f] /= m[f].sum()
-        del size
-    prior, odds = _mixture(table, samples, m, u, related)
+        m[f] = _tied(m[f], u[f], table.columns[f].kind)
+    prior, odds, m = _mixture(table, samples, m, u, related, labels)
     return Model(m, u, related, labels, prior, odds, heard)
 
 
@@ -213,8 +303,9 @@ def _mixture(
     samples: list[tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]],
     m: list[Floats],
     u: list[Floats],
-    related: list[tuple[bool, ...]],
-) -> tuple[float, list[float]]:
+    related: list[Related],
+    labels: list[str],
+) -> tuple[float, list[float], list[Floats]]:
     """Return the prior and the pairs of each related class per match, from all rules' pairs; pairs no rule finds are strangers."""
     n = len(table)
     if table.source.any():
@@ -224,25 +315,54 @@ def _mixture(
         all_pairs = n * (n - 1) / 2.0
     all_pairs = max(all_pairs, 1.0)
     if not samples:
-        return min(0.5, 1.0 / max(n, 2)), [1.0] * len(related)
+        return min(0.5, 1.0 / max(n, 2)), [1.0] * len(related), m
     vectors = np.concatenate([s[0] for s in samples]).astype(np.int64)
     weight = np.concatenate([s[1] for s in samples])
-    logs = log_likelihoods(vectors, m, u, related)
+    floor = np.array([LEAST_ODDS[label] for label in labels])
+    least = 0.02 / all_pairs * max(n, 100)  # one match in fifty records is assumed where nothing is seen, and smoothed away
     shares = np.array([0.1 * n / all_pairs, 1.0] + [0.1 * n / all_pairs] * len(related))
-    for _ in range(200):
-        joint = logs + np.log(shares)
+    start = [p.copy() for p in m]
+    cells = [[np.flatnonzero(vectors[:, f] == k) for k in range(len(p))] for f, p in enumerate(m)]
+    for turn in range(MIXTURE_TURNS):
+        joint = log_likelihoods(vectors, m, u, related) + np.log(shares)
         joint -= joint.max(axis=1, keepdims=True)
         given = np.exp(joint)
         given /= given.sum(axis=1, keepdims=True)
-        mass = (given * weight[:, None]).sum(axis=0)
-        expected = mass / all_pairs
-        expected[1] = 0.0
-        new = np.maximum(expected, 0.002 * n / all_pairs / max(n, 100) * 10)
-        new[2:] = np.maximum(new[2:], 0.3 * new[0])
+        mass = given * weight[:, None]
+        new = mass.sum(axis=0) / all_pairs
+        new[0] = max(new[0], least * 0.1)
+        new[2:] = np.maximum(new[2:], floor * new[0])
         new[1] = max(1.0 - new[0] - new[2:].sum(), 1e-3)
-        done = np.allclose(new, shares, rtol=1e-4)
+        done = bool(np.allclose(new, shares, rtol=1e-3))
         shares = new
-        if done:
+        if turn >= 2:  # the shares first find their place; then every field's m hears all rules' pairs
+            m = [_tied(_voiced(mass[:, 0], cells[f], start[f]), u[f], table.columns[f].kind) for f in range(len(m))]
+        if done and turn > 8:
             break
     prior = float(min(max(shares[0], 1e-12), 0.5))
-    return prior, [float(s / shares[0]) for s in shares[2:]]
+    return prior, [float(s / shares[0]) for s in shares[2:]], m
+
+
+MIXTURE_TURNS = 40
+
+
+def _voiced(mass: Floats, cells: list[npt.NDArray[np.int64]], start: Floats) -> Floats:
+    """Return m of one field from the matches' mass, held by pseudo-matches at its start."""
+    counts = np.array([mass[rows].sum() for rows in cells]) + SMOOTHING * start
+    m: Floats = counts / counts.sum()
+    return m
+
+
+INITIAL_TELLS = 10.0
+"""How much likelier an initial fits the same person than a stranger: names begin with some ten letters."""
+
+
+def _tied(m: Floats, u: Floats, kind: Kind) -> Floats:
+    """Return m without zeros; an initial's worth is known and not learned, since few tables hold enough of them."""
+    m = np.maximum(m, 1e-4)
+    if kind.name == "given":
+        m[INITIAL] = min(INITIAL_TELLS * float(u[INITIAL]), 0.3)
+        rest = np.arange(len(m)) != INITIAL
+        m[rest] *= (1.0 - m[INITIAL]) / m[rest].sum()
+    tied: Floats = m / m.sum()
+    return tied

@@ -11,7 +11,7 @@ from __future__ import annotations
 LEGAL_FORMS = frozenset(
     """
     ab ag aktiengesellschaft as asa aps bv bvba cc co company corp corporation corporated cv dba doo ek ev eg eurl gbr gesellschaft
-    gesmbh ggmbh gmbh gmbhco haftungsbeschrankt holdings inc incorporated kft kg kgaa kk kommanditgesellschaft lda limited limitada
+    gesmbh ggmbh gmbh gmbhco haftungsbeschrankt inc incorporated kft kg kgaa kk kommanditgesellschaft lda limited limitada
     limitee llc llp lp ltd ltda ltee mbh mit beschrankter haftung nv ohg ooo oy oyj partg pbc pc pjsc plc pllc pte pt pty pvt private
     public sa sab sarl sas sasu sca sc sdn bhd se sl slu snc sp spa sprl srl sro ug und the zao pao oao ao oo jsc kaisha kabushiki
     sicav spzoo zoo ooo cjsc ojsc offentliggjort aktiebolag aktieselskab aktsionernoe obshchestvo otvetstvennostyu ogranichennoi
@@ -22,8 +22,8 @@ LEGAL_FORMS = frozenset(
 COMPANY_CONNECTORS = frozenset("and und et y e of de der die das the & fur for".split())
 
 HAN_LEGAL_FORMS = (
-    "股份有限公司", "有限责任公司", "有限責任公司", "集团有限公司", "集團有限公司", "控股有限公司", "有限公司", "股份公司",
-    "集团公司", "集團公司", "分公司", "总公司", "株式会社", "合同会社", "公司", "集团", "集團", "股份", "控股",
+    "股份有限公司", "有限责任公司", "有限責任公司", "集团有限公司", "集團有限公司", "有限公司", "股份公司",
+    "集团公司", "集團公司", "分公司", "总公司", "株式会社", "合同会社", "公司", "集团", "集團", "股份",
 )  # fmt: skip
 """Longest first."""
 
