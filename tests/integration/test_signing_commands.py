@@ -1,0 +1,417 @@
+"""keys, trust, inspect, sign and veto as people run them, on real folders; ssh-keygen as a real counterpart."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from steward import __version__
+from steward.cli import main
+from steward.commands._signing import now
+from steward.errors import MalformedManifestError, TrustError
+from steward.manifest.format import Limits, PolicyRef
+from steward.manifest_files import FileItems, ManifestFolder, read_trust_folder, write_file
+from steward.signing import PolicyInForce, VerifyContext, load_trust, seal, verify
+from steward.signing.dsse import STATEMENT_PAYLOAD
+from steward.ssh_keygen import SshKeygenSigner, armor, ssh_public_key
+from tests.support import signing as world
+
+WORD = "correct horse battery"
+POLICY = Path(__file__).parents[2] / "steward" / "default_policy.toml"
+Run = Callable[..., tuple[int, Any, str]]
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key files of everybody, made by the command once (bcrypt is slow on purpose)."""
+    folder = tmp_path_factory.mktemp("keys")
+    (folder / "pw").write_text(WORD)
+    (folder / "pw").chmod(0o400)
+    for name in ("ria", "rex", "ada", "bob", "cid", "eve"):
+        assert (
+            main(
+                [
+                    "keys",
+                    "new",
+                    "--person",
+                    name,
+                    "--to",
+                    str(folder / name),
+                    "--passphrase-file",
+                    str(folder / "pw"),
+                    "--quiet",
+                ]
+            )
+            == 0
+        )
+    return folder
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command; exit code, JSON result, everything that was printed."""
+    monkeypatch.delenv("STEWARD_TRUST", raising=False)
+    monkeypatch.delenv("STEWARD_PASSPHRASE", raising=False)
+
+    def go(*words: object) -> tuple[int, Any, str]:
+        code = main([*map(str, words), "--json"])
+        out, err = capsys.readouterr()
+        assert WORD not in out + err and "Traceback" not in err
+        return code, json.loads(out) if out.strip() else None, err
+
+    return go
+
+
+@pytest.fixture(scope="module")
+def first_trust(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Path:
+    """A store in force, made by the commands once: ada proposes, bob and cid are stewards, eve owns."""
+    folder = tmp_path_factory.mktemp("store") / "trust"
+
+    def go(*words: object) -> int:
+        return main([*map(str, words), "--trust", str(folder), "--quiet"])
+
+    assert go("trust", "init", "--root", f"ria={keys / 'ria.pub'}", "--root", f"rex={keys / 'rex.pub'}") == 0
+    for name, role in (("ada", "analyst"), ("bob", "steward"), ("cid", "steward:acme"), ("eve", "owner")):
+        assert go("trust", "add", "person", name, "--role", role, "--pub", keys / f"{name}.pub") == 0
+    for name, age in (("ops", "age1" + "q" * 58), ("dpo", "age1" + "p" * 58)):
+        assert go("trust", "add", "recipient", name, "--recipient", age) == 0
+    assert go("trust", "add", "policy", POLICY) == 0
+    assert go("trust", "show") == 8, "a draft is not in force"
+    assert go("trust", "sign", "--key", keys / "ria", "--passphrase-file", keys / "pw") == 0
+    assert go("trust", "show") == 8, "one root holder is not enough"
+    assert go("trust", "sign", "--key", keys / "rex", "--passphrase-file", keys / "pw") == 0
+    assert go("trust", "show") == 0
+    return folder
+
+
+@pytest.fixture
+def trust(tmp_path: Path, first_trust: Path) -> Path:
+    """A copy of the store for one test."""
+    shutil.copytree(first_trust, tmp_path / "trust")
+    shutil.copy(first_trust.with_name("trust.pin"), tmp_path / "trust.pin")
+    return tmp_path / "trust"
+
+
+def policy_digest() -> str:
+    import hashlib
+
+    return hashlib.sha256(POLICY.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An unsigned manifest of three contacts."""
+    moment = now()
+    plain = world.manifest(3).predicate
+    made = world.manifest(
+        3,
+        policy=PolicyRef(digest=policy_digest(), version="1"),
+        created_at=moment - timedelta(days=2),
+        not_before=moment - timedelta(hours=1),
+        expires_at=moment + timedelta(days=6),
+        snapshot=msgspec.structs.replace(plain.snapshot, taken_at=moment - timedelta(days=3)),
+        limits=Limits(
+            max_records=5000,
+            max_percent_of_object=1000,
+            max_drift_percent=500,
+            max_error_percent=200,
+            canary=20,
+            rate_per_minute=60,
+            window="any",
+        ),
+    )
+    path = tmp_path / "manifests" / made.predicate.manifest_id
+    path.mkdir(parents=True)
+    (path / "items.ndjson").write_bytes(made.items)
+    (path / "held_back.ndjson").write_bytes(b"")
+    (path / "manifest.dsse.json").write_bytes(seal(made.payload, STATEMENT_PAYLOAD))
+    return path
+
+
+def approved(path: Path, trust: Path) -> Any:
+    from steward.policy import parse_policy
+
+    policy = parse_policy(POLICY.read_text())
+    pin = trust.with_name("trust.pin").read_text().strip()
+    store = load_trust(read_trust_folder(trust), pin=pin, now=now())
+    where = ManifestFolder(path)
+    context = VerifyContext(
+        tenant="acme", system="sql", environment="production", now=now(), policies={policy.digest: PolicyInForce.of(policy)},
+        tool_version=__version__, vetoes=where.vetoes(),
+    )  # fmt: skip
+    return verify(where.envelope(), where.items(), store, context)
+
+
+def test_a_manifest_is_inspected_signed_and_then_verified(folder: Path, trust: Path, keys: Path, run: Run) -> None:
+    code, seen, _err = run("inspect", folder, "--trust", trust)
+    assert code == 0 and seen["records"] == 3 and seen["missing"] == {"contact": ["steward"]} and seen["signed_by"] == []
+    for count in (2, 4, 0, -3):
+        code, _, err = run(
+            "sign", folder, "--key", keys / "bob", "--passphrase-file", keys / "pw", "--trust", trust, "--count", count
+        )
+        assert code == 2 and "Nothing was signed" in err
+    assert run("inspect", folder, "--trust", trust)[1]["signed_by"] == []
+    code, done, _err = run(
+        "sign", folder, "--key", keys / "bob", "--passphrase-file", keys / "pw", "--trust", trust, "--count", 3
+    )
+    assert code == 0 and done == {"manifest_id": folder.name, "digest": seen["digest"], "signed_as": "bob", "missing": {}}
+    found = approved(folder, trust)
+    assert found.approvers == ("bob",) and found.digest == seen["digest"] and len(list(found.items)) == 3
+    assert run("sign", folder, "--key", keys / "bob", "--passphrase-file", keys / "pw", "--trust", trust, "--count", 3)[0] == 7
+
+
+def test_what_was_swapped_after_it_was_shown_is_not_signed(folder: Path, trust: Path, keys: Path, run: Run) -> None:
+    """A notebook shows A and leaves B: the command signs only what it verified, under the digest that was given."""
+    digest = run("inspect", folder, "--trust", trust)[1]["digest"]
+    other = world.manifest(3, nonce=9)
+    (folder / "items.ndjson").write_bytes(other.items.replace(b'"seq":1', b'"seq":7'))
+    assert run("sign", folder, "--key", keys / "bob", "--passphrase-file", keys / "pw", "--trust", trust, "--count", 3)[0] == 7
+    assert (
+        run(
+            "sign",
+            folder,
+            "--key",
+            keys / "bob",
+            "--passphrase-file",
+            keys / "pw",
+            "--trust",
+            trust,
+            "--count",
+            3,
+            "--digest",
+            "0" * 64,
+        )[0]
+        == 7
+    )
+    assert digest
+
+
+def test_a_veto_stops_signing_and_running(folder: Path, trust: Path, keys: Path, run: Run) -> None:
+    run("sign", folder, "--key", keys / "bob", "--passphrase-file", keys / "pw", "--trust", trust, "--count", 3)
+    code, done, _ = run(
+        "veto",
+        folder,
+        "--reason",
+        "talks",
+        "--item",
+        1,
+        "--key",
+        keys / "eve",
+        "--passphrase-file",
+        keys / "pw",
+        "--trust",
+        trust,
+    )
+    assert code == 0 and done["scope"] == [1]
+    assert approved(folder, trust).vetoed == {1}
+    assert run("sign", folder, "--key", keys / "cid", "--passphrase-file", keys / "pw", "--trust", trust, "--count", 3)[0] == 8
+    assert (
+        run("veto", folder, "--reason", "all of it", "--key", keys / "bob", "--passphrase-file", keys / "pw", "--trust", trust)[
+            0
+        ]
+        == 0
+    )
+    with pytest.raises(TrustError):
+        approved(folder, trust)
+    assert (
+        run("veto", folder, "--reason", "x\u202e", "--key", keys / "bob", "--passphrase-file", keys / "pw", "--trust", trust)[0]
+        == 2
+    )
+    assert (
+        run("veto", folder, "--reason", "no right", "--key", keys / "ada", "--passphrase-file", keys / "pw", "--trust", trust)[
+            0
+        ]
+        == 8
+    )
+
+
+def test_a_plan_can_be_required(folder: Path, trust: Path, keys: Path, run: Run) -> None:
+    code, _, err = run(
+        "sign",
+        folder,
+        "--key",
+        keys / "bob",
+        "--passphrase-file",
+        keys / "pw",
+        "--trust",
+        trust,
+        "--count",
+        3,
+        "--require-plan",
+    )
+    assert code == 8 and "plan" in err
+
+
+def test_trust_changes_are_drafts_until_both_roots_have_signed(trust: Path, keys: Path, run: Run) -> None:
+    assert run("trust", "remove", "person", "bob", "--trust", trust)[0] == 0
+    assert run("trust", "show", "--trust", trust)[1]["version"] == 1
+    assert run("trust", "sign", "--key", keys / "bob", "--passphrase-file", keys / "pw", "--trust", trust)[0] == 8
+    for name in ("ria", "rex"):
+        assert run("trust", "sign", "--key", keys / name, "--passphrase-file", keys / "pw", "--trust", trust)[0] == 0
+    shown = run("trust", "show", "--trust", trust)[1]
+    assert shown["version"] == 2 and shown["holds"] and {p["id"] for p in shown["document"]["people"]} == {"ada", "cid", "eve"}
+    assert run("trust", "remove", "person", "nobody", "--trust", trust)[0] == 2
+    assert run("trust", "add", "person", "twin", "--role", "steward", "--pub", keys / "cid.pub", "--trust", trust)[0] == 8
+
+
+def test_there_is_no_trust_at_first_sight(folder: Path, trust: Path, run: Run) -> None:
+    trust.with_name("trust.pin").unlink()
+    code, _, err = run("inspect", folder, "--trust", trust)
+    assert code == 8 and "--pin" in err
+    assert run("inspect", folder, "--trust", trust, "--pin", "0" * 64)[0] == 8
+
+
+def test_keys_and_passphrases_that_others_could_read_are_refused(
+    folder: Path, trust: Path, keys: Path, run: Run, tmp_path: Path
+) -> None:
+    open_word = tmp_path / "open"
+    open_word.write_text(WORD)
+    open_word.chmod(0o644)
+    assert run("sign", folder, "--key", keys / "bob", "--passphrase-file", open_word, "--trust", trust, "--count", 3)[0] == 8
+    wrong = tmp_path / "wrong"
+    wrong.write_text("canary-wrong-passphrase")
+    wrong.chmod(0o400)
+    code, _, err = run("sign", folder, "--key", keys / "bob", "--passphrase-file", wrong, "--trust", trust, "--count", 3)
+    assert code == 8 and "canary" not in err
+    assert run("keys", "new", "--person", "bob", "--to", keys / "bob", "--passphrase-file", keys / "pw")[0] == 2, (
+        "no key is overwritten"
+    )
+
+
+def test_only_regular_files_are_read(folder: Path, trust: Path, run: Run, tmp_path: Path) -> None:
+    items = folder / "items.ndjson"
+    kept = items.read_bytes()
+    for make in (
+        lambda: os.mkfifo(items),
+        lambda: items.symlink_to(tmp_path / "elsewhere"),
+        lambda: items.mkdir(),
+        lambda: items.symlink_to("/dev/zero"),
+        lambda: None,
+    ):
+        if items.is_dir() and not items.is_symlink():
+            items.rmdir()
+        else:
+            items.unlink(missing_ok=True)
+        (tmp_path / "elsewhere").write_bytes(kept)
+        make()
+        assert run("inspect", folder, "--trust", trust)[0] == 7
+    (tmp_path / "link").symlink_to(folder)
+    assert run("inspect", tmp_path / "link", "--trust", trust)[0] == 7
+
+
+def test_files_that_only_look_like_vetoes_refuse(folder: Path) -> None:
+    (folder / "veto-of-mine.json").write_text("{}")
+    with pytest.raises(MalformedManifestError):
+        ManifestFolder(folder).vetoes()
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_file(tmp_path / "a", b"one", exclusive=True)
+    with pytest.raises(Exception, match="exists"):
+        write_file(tmp_path / "a", b"two", exclusive=True)
+    write_file(tmp_path / "a", b"three")
+    assert (tmp_path / "a").read_bytes() == b"three" and sorted(p.name for p in tmp_path.iterdir()) == ["a"]
+    with FileItems(tmp_path / "a") as items:
+        assert items.size == 5 and items.read(1, 99) == b"hree"
+
+
+# SSH keys -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ssh_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("ssh") / "id"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
+    return file
+
+
+def test_ssh_keygen_signs_and_ssh_keygen_agrees(ssh_key: Path, tmp_path: Path) -> None:
+    signer = SshKeygenSigner(ssh_key)
+    signature = signer.sign(b"message")
+    ssh_public_key(ssh_key.with_name("id.pub")).verify(signature, b"message")
+    (tmp_path / "sig").write_text(armor(signature))
+    (tmp_path / "allowed").write_text("bob " + ssh_key.with_name("id.pub").read_text())
+    check = [
+        "ssh-keygen",
+        "-Y",
+        "verify",
+        "-f",
+        str(tmp_path / "allowed"),
+        "-I",
+        "bob",
+        "-n",
+        "steward-manifest@v1",
+        "-s",
+        str(tmp_path / "sig"),
+    ]
+    assert subprocess.run(check, input=b"message", capture_output=True).returncode == 0
+    assert subprocess.run(check, input=b"massage", capture_output=True).returncode != 0
+
+
+def test_an_ssh_signature_made_for_another_use_is_none(ssh_key: Path, tmp_path: Path) -> None:
+    from steward.errors import BadSignatureError
+    from steward.ssh_keygen import dearmor
+
+    (tmp_path / "m").write_bytes(b"message")
+    subprocess.run(
+        ["ssh-keygen", "-Y", "sign", "-q", "-f", str(ssh_key), "-n", "git", str(tmp_path / "m")],
+        check=True,
+        capture_output=True,
+    )
+    other = dearmor((tmp_path / "m.sig").read_text())
+    public = ssh_public_key(ssh_key.with_name("id.pub"))
+    with pytest.raises(BadSignatureError):
+        public.verify(other, b"message")
+    good = SshKeygenSigner(ssh_key).sign(b"message")
+    for at in range(len(good)):
+        for bit in range(8):
+            flipped = bytearray(good)
+            flipped[at] ^= 1 << bit
+            with pytest.raises(BadSignatureError):
+                public.verify(bytes(flipped), b"message")
+
+
+def test_an_ssh_agent_signs_for_a_person_of_the_trust_store(
+    folder: Path, trust: Path, keys: Path, run: Run, ssh_key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (
+        run(
+            "trust",
+            "add",
+            "person",
+            "sam",
+            "--role",
+            "steward",
+            "--pub",
+            ssh_key.with_name("id.pub"),
+            "--ssh",
+            "--trust",
+            trust,
+        )[0]
+        == 0
+    )
+    for name in ("ria", "rex"):
+        assert run("trust", "sign", "--key", keys / name, "--passphrase-file", keys / "pw", "--trust", trust)[0] == 0
+    agent = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
+    words = dict(part.split("=", 1) for part in agent.replace("\n", ";").split(";") if part.startswith("SSH_"))
+    try:
+        for name, value in words.items():
+            monkeypatch.setenv(name, value)
+        subprocess.run(["ssh-add", "-q", str(ssh_key)], check=True, capture_output=True)
+        alone = folder.parent / "id.pub"
+        alone.write_bytes(ssh_key.with_name("id.pub").read_bytes())
+        code, done, err = run("sign", folder, "--ssh-key", alone, "--trust", trust, "--count", 3)
+        assert code == 0, err
+        assert done["signed_as"] == "sam"
+    finally:
+        os.kill(int(words["SSH_AGENT_PID"]), 15)
+    assert approved(folder, trust).approvers == ("sam",)
