@@ -211,7 +211,8 @@ class SqlReader:
         """
         self._shape(object)
         links: list[Link] = []
-        wanted = set(ids)
+        wanted = {i: i for i in ids}
+        folded = {i.strip().casefold(): i for i in ids}
         with self._now() as connection:
             for child, name in self.mapping.children_of(object):
                 shape = self._shape(child.name)
@@ -223,8 +224,10 @@ class SqlReader:
                     if not deleted_too:
                         query = query.where(_live(shape))
                     for key, parent in connection.execute(query):
-                        parent_id = _id(parent)
-                        if parent_id in wanted:
+                        text = _id(parent)
+                        # The database matched it, perhaps by a collation that ignores case or trailing blanks.
+                        parent_id = wanted.get(text) or folded.get(text.strip().casefold())
+                        if parent_id is not None:
                             links.append(Link(RecordKey(child.name, _id(key)), name, RecordKey(object, parent_id)))
         return sorted(links, key=lambda link: (link.parent, link.child, link.field))
 
@@ -250,7 +253,11 @@ class SqlReader:
             self._end()
         if self._snapshot is None:
             with self._errors():
-                self._snapshot = self._connect()
+                connection = self._connect()
+                connection.begin()
+                if self._engine.dialect.name == "sqlite" and not _in_transaction(connection):
+                    connection.exec_driver_sql("BEGIN")  # a caller's engine leaves reads outside transactions
+                self._snapshot = connection
         self._scanned.add(object)
         return self._snapshot
 
@@ -295,6 +302,19 @@ class SqlReader:
         facts = {"object": shape.mapping.name, "column": shape.mapping.key}
         if connection.execute(select(literal(1)).select_from(shape.source).where(key.is_(null())).limit(1)).first():
             raise SchemaMismatchError(N_("{object}: some rows have no value in the key {column}."), **facts)
+        if shape.dialect == "sqlite":
+            kinds = select(func.typeof(key)).distinct().limit(2)
+            if len(connection.execute(kinds).all()) > 1:  # 5 and '5' are two keys to SQLite, and one id to everybody else
+                seen: set[str] = set()
+                for (value,) in connection.execute(select(key)):
+                    text = _id(value)
+                    if text in seen:
+                        raise SchemaMismatchError(
+                            N_("{object}: the key {column} holds one id in two forms, as a number and as text."),
+                            next_step=N_("Mend the rows: one id, one record."),
+                            **facts,
+                        )
+                    seen.add(text)
         if shape.key_is_unique:
             return
         twice = select(literal(1)).select_from(shape.source).group_by(key).having(func.count() > 1).limit(1)
@@ -468,7 +488,7 @@ def _natives(shape: TableShape, name: str, text: str) -> list[object]:
             return [True] if text.lower() in _TRUE else [False] if text.lower() in _FALSE else []
         if isinstance(kind, sqltypes.Integer):
             number = int(text)
-            return [number] if str(number) == text and abs(number) < 2**63 else []
+            return [number] if str(number) == text and -(2**63) <= number < 2**63 else []
         if isinstance(kind, sqltypes.Uuid):
             return [uuid.UUID(text)] if str(uuid.UUID(text)) == text else []
         if isinstance(kind, sqltypes.Float):
@@ -487,7 +507,7 @@ def _storage_classes(text: str) -> Iterator[object]:
     """Yield the numbers and bytes whose text form is ``text``."""
     try:
         number = int(text)
-        if str(number) == text and abs(number) < 2**63:
+        if str(number) == text and -(2**63) <= number < 2**63:
             yield number
     except ValueError:
         pass
@@ -511,6 +531,10 @@ def _bind_type(shape: TableShape, name: str) -> sqltypes.TypeEngine[Any]:
 def _is_in(shape: TableShape, name: str, natives: Sequence[object]) -> ColumnElement[bool]:
     kind = _bind_type(shape, name)
     return and_(shape.col(name).in_([literal(n, type_=kind) for n in natives]))
+
+
+def _in_transaction(connection: Connection) -> bool:
+    return bool(getattr(connection.connection.dbapi_connection, "in_transaction", False))
 
 
 def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
