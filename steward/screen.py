@@ -52,7 +52,7 @@ class Screen:
                 markup=False,
                 emoji=False,
                 soft_wrap=True,
-                width=None if sys.stdout.isatty() else 110,
+                width=None if sys.stdout.isatty() else 140,
             )
         return self._console
 

@@ -11,7 +11,6 @@ import base64
 import getpass
 import os
 import re
-import struct
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -143,12 +142,6 @@ def open_key(args: argparse.Namespace) -> FileSigner:
     """Return the signer of ``--key``."""
     raw = read_key(args.key)
     return load_key(raw, passphrase(args, name=args.key.name))
-
-
-def public_line(key: PublicKey, comment: str) -> str:
-    """Return a raw Ed25519 key as a line that OpenSSH reads."""
-    wire = struct.pack(">I", 11) + b"ssh-ed25519" + struct.pack(">I", 32) + key.raw
-    return f"ssh-ed25519 {base64.b64encode(wire).decode()} {comment}\n"
 
 
 def read_public(path: Path, *, ssh: bool = False) -> PublicKey:

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     pub = args.to.with_name(args.to.name + ".pub")
     args.to.parent.mkdir(parents=True, exist_ok=True)
     write_file(args.to, raw, mode=0o400, exclusive=True)
-    write_file(pub, shared.public_line(public, person).encode())
+    write_file(pub, public.openssh_line(person).encode())
     screen.say(
         N_("Key of {person} written to {file}; give {pub} to those who keep the trust store."),
         person=person,

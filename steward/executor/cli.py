@@ -147,7 +147,7 @@ def _init(args: argparse.Namespace, screen: Screen) -> int:
         )  # fmt: skip
         result |= {"key": public.public, "keyid": public.keyid}
         screen.say(N_("Made the executor's home {home}."), home=home)
-        screen.say(N_("Its public key, for the trust store: {key}"), key=f"ed25519 {public.public}")
+        screen.say(N_("Its public key, for the trust store, is in {key}"), key=home / "executor.pub")
     elif args.trust is None:
         raise UsageError(N_("{home} is an executor's home already."), home=home)
     if args.trust is not None:

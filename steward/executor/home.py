@@ -248,7 +248,7 @@ def init_home(
     raw, public = generate_key(secret)
     write_file(path / "executor.pass", secret.reveal() + b"\n", mode=0o400)
     write_file(path / "executor.key", raw, mode=0o400)
-    write_file(path / "executor.pub", f"{public.public}\n".encode())
+    write_file(path / "executor.pub", public.openssh_line(executor).encode())
     write_file(path / "mapping.toml", mapping.encode())
     write_file(path / "policy.toml", policy.encode())
     write_file(path / "holds.txt", b"# Records that must stay: one object/id a line. An empty list means somebody looked.\n")

@@ -181,11 +181,17 @@ def decide_by_rule(
     left: dict[str, int] = {}
     cases = 0
     try:
-        _check_known(ws, snapshot, rules, session)
+        unknown = _without_protections(ws, snapshot, rules, session)
         taken = np.zeros(len(session.index), dtype=bool)
         for rule in rules.rule:
             fits = _fitting(ws, snapshot, session, rule) & ~taken
             taken |= fits
+            if rule.action in ("merge_into", "delete", "anonymise"):
+                for name in unknown:
+                    here = fits & session.index.of_object(name)
+                    if here.any():
+                        left["protections_unknown"] = left.get("protections_unknown", 0) + int(here.sum())
+                        fits = fits & ~here
             places = np.flatnonzero(fits & (session.index.state == CaseState.OPEN))
             for start in range(0, len(places), CHUNK):
                 chunk = [int(p) for p in places[start : start + CHUNK]]
@@ -204,13 +210,24 @@ def decide_by_rule(
     return Outcome(session.reviewer, decided, cases, left)
 
 
-def _check_known(ws: Workspace, snapshot: Snapshot, rules: Rules, session: ReviewSession) -> None:
-    taking = [r for r in rules.rule if r.action in ("merge_into", "delete", "anonymise")]
+def _without_protections(ws: Workspace, snapshot: Snapshot, rules: Rules, session: ReviewSession) -> frozenset[str]:
+    """Return the objects for which nobody computed what protects a record: rules leave them to people.
+
+    Raises
+    ------
+    IncompleteSnapshotError
+        A scoring that a rule rests on did not run whole.
+    """
+    unknown: set[str] = set()
     runs = {(r["kind"], r["object"]): bool(r["complete"]) for r in ws.runs(snapshot)}
-    for rule in taking:
+    for rule in rules.rule:
+        if rule.action not in ("merge_into", "delete", "anonymise"):
+            continue
         for name in [rule.object] if rule.object else session.index.objects_of(rule.kind):
-            for kind in (rule.kind, "stale"):  # the scoring of staleness computes protections
-                if not runs.get((kind, name), False):
+            if ("stale", name) not in runs:  # the scoring of staleness computes protections
+                unknown.add(name)
+            for kind in (rule.kind, "stale"):
+                if not runs.get((kind, name), kind == "stale"):
                     raise IncompleteSnapshotError(
                         N_(
                             "A rule would take away {object} records, but {kind} of {object} was not scored completely; no rule decides then."
@@ -219,6 +236,7 @@ def _check_known(ws: Workspace, snapshot: Snapshot, rules: Rules, session: Revie
                         object=name,
                         kind=kind,
                     )
+    return frozenset(unknown)
 
 
 def _fitting(

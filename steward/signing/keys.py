@@ -102,6 +102,11 @@ class PublicKey:
             raise _unusable()
         return raw
 
+    def openssh_line(self, comment: str) -> str:
+        """Return a raw Ed25519 key as the one line that OpenSSH and ``steward trust add --pub`` read."""
+        wire = struct.pack(">I", 11) + b"ssh-ed25519" + struct.pack(">I", 32) + self.raw
+        return f"ssh-ed25519 {base64.b64encode(wire).decode()} {comment}\n"
+
     @property
     def material(self) -> str:
         """What the key is, whatever its scheme and name: equal for equal private keys."""
