@@ -22,6 +22,7 @@ from steward.crm.mapping import FORMAT, Mapping, ObjectMapping
 from steward.errors import SchemaMismatchError, SnapshotError
 from steward.messages import N_
 from steward.records import ObjectStats, Record, Snapshot, canonical_text, snapshot_digest
+from steward.store.bulk import ReadCarefullyError
 from steward.store.digest import object_digest
 from steward.store.model import Reject
 from steward.store.sql import literal, one, quote
@@ -57,6 +58,8 @@ class Intake:
     files: list[FileEntry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     incomplete: bool = False
+    careful: bool = False
+    """Read every file line by line: the fast way has failed."""
 
 
 @runtime_checkable
@@ -80,8 +83,14 @@ def take(
     """
     if taken_at.tzinfo is None:
         raise ValueError("taken_at must be aware")
+    try:
+        return _take(connection, source, taken_at, Intake(folder, progress))
+    except ReadCarefullyError:
+        return _take(connection, source, taken_at, Intake(folder, progress, careful=True))
+
+
+def _take(connection: duckdb.DuckDBPyConnection, source: CrmReader | LoadsItself, taken_at: datetime, intake: Intake) -> str:
     mapping = _mapping_of(source)
-    intake = Intake(folder, progress)
     connection.execute("BEGIN")
     try:
         number = int(one(connection, "SELECT coalesce(max(take), 0) + 1 FROM snapshots")[0])
@@ -90,6 +99,7 @@ def take(
         stats = []
         for entry in mapping.ordered():
             stats.append(_take_object(connection, schema, entry, source, intake))
+        mapping = _mapping_of(source)  # files without a mapping get their roles from the headers
         digest = snapshot_digest(stats)
         complete = not (intake.incomplete or intake.rejects)
         snapshot = Snapshot(

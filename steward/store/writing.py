@@ -212,6 +212,14 @@ class TableWriter:
         ).fetchall()
         return len(found), [(str(i), [(str(f), n) for f, n in places[:3]]) for i, places in found[:limit]]
 
+    def take_out_repeated(self) -> list[tuple[str, int, str]]:
+        """Remove every row that shares its id with another and return their files, lines and ids."""
+        shared = f"_id IN (SELECT _id FROM {self.table} GROUP BY _id HAVING count(*) > 1)"
+        rows = self.connection.execute(f"SELECT _file, _line, _id FROM {self.table} WHERE {shared} ORDER BY ALL").fetchall()
+        if rows:
+            self.connection.execute(f"DELETE FROM {self.table} WHERE {shared}")
+        return [(str(f), int(n), str(i)) for f, n, i in rows]
+
     def refuse_repeated_ids(self) -> None:
         """Refuse when an id names two records: a deletion could hit the wrong one.
 
