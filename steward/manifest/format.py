@@ -100,7 +100,7 @@ class RelatedSet(Doc, frozen=True):
 class Survivor(Doc, frozen=True):
     """The record that others merge into, as reviewed."""
 
-    version: Annotated[str, Meta(max_length=100)] | None
+    version: Annotated[str, Meta(max_length=255)] | None
     preimage: Hex
 
 
@@ -136,20 +136,20 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     seq: Annotated[int, Meta(ge=0, le=SAFE_INTEGER)]
-    object: str
-    id: str
+    object: Annotated[str, Meta(min_length=1, max_length=63)]
+    id: Annotated[str, Meta(min_length=1, max_length=255)]
     action: Action
-    target: str | None
-    version: str | None
-    preimage: str
+    target: Annotated[str, Meta(min_length=1, max_length=255)] | None
+    version: Annotated[str, Meta(max_length=255)] | None
+    preimage: Annotated[str, Meta(min_length=64, max_length=64)]
     survivor: Survivor | None
     choices: dict[str, str]
     related: tuple[RelatedSet, ...]
-    reasons: tuple[str, ...]
+    reasons: Annotated[tuple[str, ...], Meta(max_length=64)]
     score: Annotated[int, Meta(ge=0, le=10_000)]
-    evidence: str
-    decision: str
-    reviewer: str
+    evidence: Annotated[str, Meta(max_length=255)]
+    decision: Annotated[str, Meta(max_length=255)]
+    reviewer: Annotated[str, Meta(min_length=1, max_length=255)]
 
     @property
     def key(self) -> RecordKey:
