@@ -149,7 +149,7 @@ class Demo:
             "--holds", self.path("holds.txt"), "--workspace", self._workspace, result=True,
         )  # fmt: skip
         self.facts["manifest"] = str(said["folder"])
-        self.facts["items"] = said["items"]
+        self.facts["items"] = said["records"]
         self.facts["held_back"] = said["held_back"]
 
     def sign(self) -> None:
@@ -175,7 +175,7 @@ class Demo:
         self._heading(7, N_("Apply: each record is backed up and read back before it is touched"))
         said = self._execute("apply", self.manifest, result=True)
         self.facts["receipt"] = said["receipt"]
-        self.facts["outcomes"] = said["outcomes"]
+        self.facts["outcomes"] = said["counts"]
         changed = difference(self._before, dump(self.path("crm.sqlite")))
         self.facts["rows_changed"] = sum(changed.values())
         self.screen.table(
