@@ -159,6 +159,7 @@ class History:
             elif entry.action is DecisionAction.REDO:
                 if group in self.undone:
                     self.undone.remove(group)
+                if group in self._known and group not in self.done:  # also one that this reviewer could no longer redo
                     self.done.append(group)
             elif entry.reviewer == self.reviewer and group not in self._known:
                 self._known.add(group)

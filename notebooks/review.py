@@ -1,0 +1,46 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Review
+#
+# Decide what becomes of the records that scoring proposes. Set the workspace and your name, run all cells, and work with
+# the keyboard: **M** merge, **D** delete, **P** keep, **N** not a duplicate, **U** undo. Every decision is on disk before
+# the panel says *saved*; you can close this notebook at any time and go on later.
+
+# %% tags=["parameters"]
+import os
+
+workspace = os.environ.get("STEWARD_WORKSPACE", "demo/workspace")
+reviewer = os.environ.get("STEWARD_REVIEWER", os.environ.get("USER", "reviewer"))
+
+# %%
+from steward.workbench import open_workspace
+
+bench = open_workspace(workspace, create=False, read_only=True)
+snapshot = bench.snapshot()
+print(f"Snapshot {snapshot.digest[:12]} of {snapshot.taken_at:%Y-%m-%d %H:%M} UTC: {snapshot.rows:,} records")
+
+# %%
+panel = bench.review(reviewer)
+panel
+
+# %% [markdown]
+# What has been decided so far. Run this cell again whenever you like; it shows numbers only, never customer data.
+
+# %%
+for kind in panel.session.index.kinds:
+    p = panel.session.progress(kind)
+    print(
+        f"{kind}: {p.decided:,} decided, {p.open:,} open, {p.deferred:,} deferred, {p.conflicts:,} in conflict, of {p.total:,}"
+    )
