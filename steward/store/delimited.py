@@ -359,6 +359,8 @@ def _recognise(sample: list[Line], shown: str) -> str:
     good = sorted((f for f in fits if f[0] >= 0.8), reverse=True)
     if len(good) == 1 or (len(good) > 1 and good[0][:2] != good[1][:2] and (good[0][1] > good[1][1] or good[1][0] < 0.9)):
         return good[0][2]
+    if len(fits) == 1:
+        return fits[0][2]  # nothing else cuts the header; lines that do not fit it become rejects
     if not fits:
         return ","  # one column; the missing id column will say so where that is wrong
     raise SchemaMismatchError(

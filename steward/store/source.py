@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
@@ -337,9 +337,8 @@ class _Part:
 
     def _xlsx(self) -> None:
         keys = self.entry.key_columns
-        with sheets.Xlsx(self.reading.path, shown=self.shown) as book:
-            sheet = book.choose(self.source.sheet or self.entry.sheet)
-            rows = book.rows(sheet)
+        with sheets.Xlsx(self.reading.path, shown=self.shown) as book, ExitStack() as stack:
+            rows = stack.enter_context(closing(book.rows(book.choose(self.source.sheet or self.entry.sheet))))
             names, places, _ = sheets.header_of(rows, self.shown)
             self._start(names)
             batch = _Batch(self, names)

@@ -12,7 +12,8 @@ import posixpath
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -212,7 +213,7 @@ class Xlsx:
                     sheets=", ".join(self.sheets),
                 )
             return sheet
-        filled = [name for name in self.sheets if next(self.rows(name), None) is not None]
+        filled = [name for name in self.sheets if self._holds_rows(name)]
         if not filled:
             raise SchemaMismatchError(N_("{file} holds only empty sheets."), file=self.shown)
         if len(filled) > 1:
@@ -222,7 +223,11 @@ class Xlsx:
             )  # fmt: skip
         return filled[0]
 
-    def rows(self, sheet: str) -> Iterator[tuple[int, dict[int, Cell]]]:
+    def _holds_rows(self, sheet: str) -> bool:
+        with closing(self.rows(sheet)) as rows:
+            return next(rows, None) is not None
+
+    def rows(self, sheet: str) -> Generator[tuple[int, dict[int, Cell]], None, None]:
         """Yield (row number, cells by column from 0) of every row that holds something."""
         done: list[tuple[int, dict[int, Cell]]] = []
         cells: dict[int, Cell] = {}

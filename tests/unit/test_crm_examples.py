@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from steward.crm.examples import NAMES, example_mapping
-from steward.crm.mapping import Mapping, parse_mapping
-from steward.crm.sql import _named_columns
+from steward.crm.mapping import Mapping, compose_id, parse_mapping
+from steward.store.writing import mapped_columns
 
 FOLDER = {"npsp": "crm_npsp", "northwind": "crm_northwind"}
 
@@ -30,8 +30,8 @@ def test_an_example_fits_its_data(name: str, real_data: Path) -> None:
     mapping = parse_mapping(example_mapping(name), where=name)
     rows = load(real_data / FOLDER[name], mapping)
     for key, entry in mapping.objects.items():
-        assert set(_named_columns(entry)) <= set(rows[key][0])
-        ids = [r[entry.key] for r in rows[key]]
+        assert set(mapped_columns(entry)) <= set(rows[key][0])
+        ids = [compose_id([r[c] for c in entry.key_columns]) for r in rows[key]]
         assert all(ids) and len(ids) == len(set(ids))
         for column, parent in entry.parents.items():
             known = {r[mapping.objects[parent].key] for r in rows[parent]}
