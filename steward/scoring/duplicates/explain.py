@@ -20,6 +20,9 @@ _LOOK_ALIKE_LEVEL = {
     "household": "people of one household share what agrees",
     "twins": "twins share a birthday too",
     "colleague": "colleagues share what agrees",
+    "town": "people of one town share what agrees",
+    "namesake": "namesakes share what agrees",
+    "namesake in town": "namesakes of one town share what agrees",
     "branch": "branches of one company share what agrees",
     "neighbour": "other firms at one address share what agrees",
 }

@@ -123,7 +123,8 @@ def related_classes(table: Table, u: list[Floats]) -> tuple[list[Related], list[
 
     *household*: relatives and flatmates, one address and telephone, other given names and birthdays. *twins*: the same
     with one birthday. *colleague*: one company, street and telephone, other names. *branch*: one company's places, one name and web site, other streets and telephones. *neighbour*:
-    firms under one roof or of one group, one street, switchboard and site, other names.
+    firms under one roof or of one group, one street, switchboard and site, other names. *town* and *namesake*: strangers whose
+    city goes with their postcode, whose given name goes with their family name.
     """
     kinds = [c.kind for c in table.columns]
     names = {k.name for k in kinds}
@@ -152,16 +153,31 @@ def related_classes(table: Table, u: list[Floats]) -> tuple[list[Related], list[
         places = {"address", "city", "postcode", "category", "phone", "company", "domain"}
         if names & {"address", "phone", "company"}:
             found.append(("colleague", of(lambda k: k.name in places, ())))
+    place = {"city", "postcode", "category"}
+    found.append(("town", of(lambda k: k.name in place, ())))
+    if people:
+        whole = {"given", "family", "person", "category"}
+        found.append(("namesake", of(lambda k: k.name in whole, ())))
+        found.append(("namesake in town", of(lambda k: k.name in whole | place, ())))
     if not people:
         found.append(("branch", of(lambda k: not (k.local or k.individual or k.name == "email"), ())))
     if "company" in names and names & {"address", "phone"} and not people:
         places = {"address", "city", "postcode", "category", "phone", "domain"}
         found.append(("neighbour", of(lambda k: k.name in places, ("company",))))
-    found = [(label, c) for label, c in found if any(how is True for how in c) and not all(how is True for how in c)]
+    found = [(label, c) for label, c in found if sum(how is not False for how in c) >= 2 and not all(how is True for how in c)]
     return [c for _, c in found], [label for label, _ in found]
 
 
-LEAST_ODDS = {"household": 0.15, "twins": 0.02, "colleague": 0.15, "branch": 0.15, "neighbour": 0.15}
+LEAST_ODDS = {
+    "household": 0.15,
+    "twins": 0.02,
+    "colleague": 0.15,
+    "town": 0.15,
+    "namesake": 0.05,
+    "namesake in town": 0.02,
+    "branch": 0.15,
+    "neighbour": 0.15,
+}
 """Pairs of look-alikes that are expected per match at least, whatever a table seems to show."""
 
 
@@ -270,7 +286,7 @@ def _fit_once(table: Table, blocks: Blocks, drawn: list[_Sample], u: list[Floats
         seen[:, sorted(own)] = -1
         distinct, _, counts = patterns(seen)
         kernel = WeightedECM(sizes, related, smoothing=SMOOTHING).fit(distinct, counts, m=start, u=u)
-        if kernel.shares_[0] <= 0.05:
+        if kernel.shares_[0] <= 0.1:
             continue
         heard.append(rule.name)
         given = kernel.responsibilities(distinct)[:, 0] * counts
@@ -348,9 +364,14 @@ MIXTURE_TURNS = 40
 
 def _voiced(mass: Floats, cells: list[npt.NDArray[np.int64]], start: Floats) -> Floats:
     """Return m of one field from the matches' mass, held by pseudo-matches at its start."""
-    counts = np.array([mass[rows].sum() for rows in cells]) + SMOOTHING * start
+    seen = np.array([mass[rows].sum() for rows in cells])
+    counts = seen + (SMOOTHING + LOYALTY * seen.sum()) * start
     m: Floats = counts / counts.sum()
     return m
+
+
+LOYALTY = 0.5
+"""Weight of what the rules said one by one against what all pairs say together, which look-alikes could carry away."""
 
 
 INITIAL_TELLS = 10.0
