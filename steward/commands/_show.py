@@ -30,8 +30,8 @@ def predicate_of(envelope: bytes) -> ManifestPredicate:
     return parse_statement(signed_envelope(envelope, least=0)[0], MANIFEST_TYPE, ManifestPredicate)[0].predicate
 
 
-def choose(items: Any, seed: int) -> tuple[list[Item], list[Item]]:
-    """Return the 20 riskiest items and 20 random ones in one pass.
+def choose(items: Any, seed: int, shown: int = SHOWN) -> tuple[list[Item], list[Item]]:
+    """Return the riskiest items and as many random ones, ``shown`` of each, in one pass.
 
     Risk orders by action, then by what hangs on the record, then by how weak the evidence is.
     """
@@ -40,13 +40,13 @@ def choose(items: Any, seed: int) -> tuple[list[Item], list[Item]]:
     worst: list[tuple[tuple[int, int, int, int], Item]] = []
     for at, item in enumerate(items):
         risk = (_RISK[item.action], sum(r.count for r in item.related), -item.score, -item.seq)
-        if len(worst) < SHOWN:
+        if len(worst) < shown:
             heapq.heappush(worst, (risk, item))
         elif risk > worst[0][0]:
             heapq.heapreplace(worst, (risk, item))
-        if len(sample) < SHOWN:
+        if len(sample) < shown:
             sample.append(item)
-        elif (spot := dice.randrange(at + 1)) < SHOWN:
+        elif (spot := dice.randrange(at + 1)) < shown:
             sample[spot] = item
     return [item for _risk, item in sorted(worst, key=lambda pair: pair[0], reverse=True)], sorted(sample, key=lambda i: i.seq)
 
@@ -99,6 +99,7 @@ def show(
     *,
     held: Sequence[tuple[str, str, str]],
     workspace: Path | None,
+    shown: int = SHOWN,
 ) -> dict[str, Any]:
     """Render a manifest; return the same for machines."""
     said = manifest.predicate
@@ -142,10 +143,10 @@ def show(
         screen.say(N_("Value at stake: {amount} in {hanging} records that hang on these."), **stake)
     else:
         screen.say(N_("Value at stake is not known here: the snapshot is not in this workspace."))
-    risky, sample = choose(manifest.items, int.from_bytes(os.urandom(8), "big"))
+    risky, sample = choose(manifest.items, int.from_bytes(os.urandom(8), "big"), shown)
     columns = (N_("seq"), N_("record"), N_("action"), N_("score"), N_("reasons"), N_("hangs on it"), N_("reviewer"))
     screen.table(N_("The riskiest"), columns, [row(i) for i in risky])
-    if len(manifest) > SHOWN:
+    if len(manifest) > shown:
         screen.table(N_("Some at random"), columns, [row(i) for i in sample])
     if said.held_back.records:
         screen.table(N_("Held back"), (N_("reason"), N_("records")), list(said.held_back.by_code.items()))

@@ -134,7 +134,9 @@ class Demo:
     def score(self) -> None:
         """Compute evidence."""
         self._heading(2, N_("Score: duplicate, stale and invalid records, with reasons"))
-        self._run("score", "--policy", self.path("policy.toml"), "--holds", self.path("holds.txt"), "--workspace", self._workspace)
+        self._run(
+            "score", "--policy", self.path("policy.toml"), "--holds", self.path("holds.txt"), "--workspace", self._workspace
+        )
 
     def decide(self) -> None:
         """Let a written rule decide; people would use the review panel."""
@@ -156,7 +158,7 @@ class Demo:
         """Let the stewards and the privacy officer approve."""
         self._heading(5, N_("Sign: named people approve the verified bytes; the one who proposed never counts"))
         known = ("--trust", self.path("trust"), "--policy", self.path("policy.toml"))
-        self._run("inspect", self.manifest, *known)
+        self._run("inspect", self.manifest, *known, "--items", 4, "--workspace", self._workspace)
         for person in APPROVERS:
             self._run(
                 "sign", self.manifest, *known, "--key", self.path("keys", f"{person}.key"),
@@ -267,7 +269,10 @@ class Demo:
     def _make_policy(self) -> None:
         policy = resources.files("steward").joinpath("default_policy.toml").read_text(encoding="utf-8")
         # The demo's CRM is made to be full of cases; a real one should stay far below.
-        for said, wanted in (('name = "default"', 'name = "demo"'), ("max_percent_of_object = 10.0", "max_percent_of_object = 50.0")):
+        for said, wanted in (
+            ('name = "default"', 'name = "demo"'),
+            ("max_percent_of_object = 10.0", "max_percent_of_object = 50.0"),
+        ):
             policy = policy.replace(said, wanted, 1)
         self.path("policy.toml").write_text(policy + POLICY_OF_THE_DEMO, encoding="utf-8")
 
