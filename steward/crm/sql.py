@@ -352,6 +352,13 @@ def reflect(engine: Engine, mapping: CrmMapping) -> dict[str, TableShape]:
                 missing.append(f"{entry.source} (table)")
                 continue
             found = inspector.get_columns(source, schema=schema)
+            if len(entry.key_columns) > 1 and entry.key not in {c["name"] for c in found}:
+                raise SchemaMismatchError(
+                    N_("{object}: a key of several columns ({column}) can be read from files, not from a database."),
+                    next_step=N_("Make a view with one column that joins them, and map the view."),
+                    object=name,
+                    column=entry.key,
+                )
             columns = tuple(str(c["name"]) for c in found)
             absent = [c for c in _named_columns(entry) if c not in columns]
             missing += [f"{entry.source}.{c}" for c in absent]

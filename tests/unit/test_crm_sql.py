@@ -432,6 +432,12 @@ def test_a_view_can_be_read(tmp_path: Path) -> None:
     assert [r.key.id for r in all_records(reader, "line", 1)] == ["1-1", "1-2"]
 
 
+def test_a_key_of_several_columns_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    path = sqlite_with(tmp_path / "db", "CREATE TABLE l (o INT, p INT, PRIMARY KEY (o, p))")
+    with pytest.raises(SchemaMismatchError, match="Make a view"):
+        SqlReader(path, mapping_of('[objects.l]\nkey = "o+p"\n'))
+
+
 def test_nothing_in_the_reader_writes() -> None:
     """The room has no word that could change a CRM."""
     folder = Path(sql_engine.__file__).parent
