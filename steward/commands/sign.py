@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from steward.commands import _show, _signing
@@ -38,6 +39,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=_("sign with ssh-keygen instead: a private key, or a public one whose key an agent or token holds"),
     )
     parser.add_argument(
+        "--pkcs11",
+        type=Path,
+        metavar="MODULE",
+        help=_("sign with a token through this PKCS#11 library; the passphrase is its PIN"),
+    )
+    parser.add_argument("--token", default="", metavar="LABEL", help=_("label of the token"))
+    parser.add_argument("--key-label", default="", metavar="LABEL", help=_("label of the key on the token"))
+    parser.add_argument(
         "--count", type=int, metavar="N", help=_("the number of records, for scripts; in a terminal you are asked")
     )
     parser.add_argument("--digest", metavar="SHA256", help=_("sign only if this is the digest"))
@@ -50,8 +59,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
     """Check, show, ask, sign."""
-    if (args.key is None) == (args.ssh_key is None):
-        raise UsageError(N_("Give either --key or --ssh-key."))
+    with ExitStack() as closing:
+        return _run(args, screen, closing)
+
+
+def _run(args: argparse.Namespace, screen: Screen, closing: ExitStack) -> int:
+    if [args.key, args.ssh_key, args.pkcs11].count(None) != 2:
+        raise UsageError(N_("Give one of --key, --ssh-key and --pkcs11."))
     trust = _signing.open_trust(args)
     policies = _signing.in_force(_signing.open_policies(args))
     folder = ManifestFolder(args.folder)
@@ -88,6 +102,11 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         from steward.ssh_keygen import SshKeygenSigner
 
         signer = SshKeygenSigner(args.ssh_key)
+    elif args.pkcs11 is not None:
+        from steward.pkcs11_signer import TokenSigner
+
+        pin = _signing.passphrase(args, name=args.token)
+        signer = closing.enter_context(TokenSigner(args.pkcs11, args.token, args.key_label, pin))
     else:
         signer = _signing.open_key(args)
     person, _key = trust.person_of(signer.keyid, context.now)
