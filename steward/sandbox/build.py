@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 from steward.crm.sql_engine import open_engine
 from steward.errors import UsageError
 from steward.messages import N_
+from steward.sandbox import copies
 from steward.sandbox import people as p
 from steward.sandbox.business import Business, Calendar, Row
 from steward.sandbox.schema import TABLES
@@ -205,13 +206,13 @@ class _Builder:
                 firm.cluster = clusters
                 clusters += 1
                 for _ in range(1 if x < 0.04 else 2):
-                    firms.append(p.firm_again(r, firm))
+                    firms.append(copies.firm_again(r, firm))
             elif x < 0.08:
-                kind, other = p.firm_look_alike(r, firm)
+                kind, other = copies.firm_look_alike(r, firm)
                 firms.append(other)
                 self.firm_looks.append((firm, other, kind))
             elif x < 0.1:
-                firm.invalid = p.spoil_firm(r, firm)
+                firm.invalid = copies.spoil_firm(r, firm)
         _shuffle(r, firms)
         return firms
 
@@ -247,14 +248,14 @@ class _Builder:
                 person.cluster = clusters
                 clusters += 1
                 for _ in range(min(room, 1 if x < 0.06 else 2 if x < 0.077 else 3 if x < 0.083 else 4)):
-                    drafts.append(p.person_again(r, person))
+                    drafts.append(copies.person_again(r, person))
             elif x < 0.12 and room:
-                found = p.look_alike(r, person, firms)
+                found = copies.look_alike(r, person, firms)
                 if found is not None:
                     drafts.append(found[1])
                     self.person_looks.append((person, found[1], found[0]))
             elif x < 0.15:
-                person.invalid = p.spoil_person(r, person)
+                person.invalid = copies.spoil_person(r, person)
         _shuffle(r, drafts)
         return drafts
 

@@ -15,7 +15,7 @@ import pytest
 
 from steward.errors import UsageError
 from steward.sandbox import AS_OF, Truth, build_crm, demo_mapping
-from steward.sandbox.people import rewrite_phone
+from steward.sandbox.copies import rewrite_phone
 
 TABLES = ("user", "company", "contact", "deal", "order", "invoice", "ticket", "activity", "note")
 
