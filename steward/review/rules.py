@@ -173,8 +173,8 @@ def decide_by_rule(
     Raises
     ------
     IncompleteSnapshotError
-        A rule would take records away, and protections of that object were not computed (``steward score`` without
-        ``stale``), or a scoring is not complete: what is not known protects.
+        A scoring that a rule rests on did not run whole. Where protections were not computed at all (``steward score``
+        without ``stale``), cases are left to people: what is not known protects.
     """
     session = ReviewSession(ws, snapshot, log, f"rule:{rules.name}", now=lambda: now, holds=holds)
     decided: dict[tuple[str, str], int] = {}

@@ -1,0 +1,124 @@
+"""``steward review``: the review panel as a page in the browser, without code; or how far the review is."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import secrets
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from steward.commands.common import workspace_of
+from steward.errors import MissingExtraError, UsageError
+from steward.messages import N_, _, language
+from steward.screen import Screen
+
+HELP = N_("review cases in the browser")
+EXAMPLE = "steward review --reviewer anna --workspace w\nsteward review --status --workspace w --json"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the words of this verb."""
+    parser.add_argument("--reviewer", metavar="NAME", help=_("name that every decision will carry; by default the user's"))
+    parser.add_argument("--log", metavar="URL", help=_("decision log in PostgreSQL; by default the file in the workspace"))
+    parser.add_argument("--blind", action="store_true", help=_("hide scores and reasons, for checks of quality"))
+    parser.add_argument("--port", type=int, default=0, help=_("port on this machine; by default a free one"))
+    parser.add_argument("--no-browser", action="store_true", help=_("print the address and open no browser"))
+    parser.add_argument("--status", action="store_true", help=_("print how far the review is, and open nothing"))
+    parser.add_argument("--agreement", nargs=2, metavar="NAME", help=_("print how far two reviewers agree (Cohen's kappa)"))
+
+
+def run(args: argparse.Namespace, screen: Screen) -> int:
+    """Open the page and wait until it is closed."""
+    from steward.review import ReviewSession
+    from steward.store import Workspace
+    from steward.store.decision_log import DecisionLog
+
+    where = workspace_of(args)
+    reviewer = (args.reviewer or getpass.getuser()).strip()
+    if reviewer.startswith("rule:"):
+        raise UsageError(N_("A review needs the name of a person."))
+    with Workspace.open(where, read_only=True) as ws, DecisionLog.open(args.log or where) as log:
+        if args.agreement:
+            return _agreement(log, args.agreement, screen)
+        work = ReviewSession(ws, ws.snapshot(), log, reviewer)
+        counts = {kind: work.progress(kind) for kind in work.index.kinds}
+        work.close()
+    if not counts:
+        raise UsageError(
+            N_("There is nothing to review: the snapshot has no evidence."), next_step=N_("Run: steward score --workspace DIR.")
+        )
+    names = {"duplicate": _("duplicate"), "stale": _("stale"), "invalid": _("invalid")}
+    screen.table(
+        N_("Cases"),
+        (N_("reason"), N_("open"), N_("decided"), N_("deferred"), N_("escalated"), N_("in conflict")),
+        [(names[k], p.open, p.decided, p.deferred, p.escalated, p.conflicts) for k, p in counts.items()],
+    )
+    screen.result(
+        {
+            "cases": {
+                k: {
+                    "open": p.open,
+                    "decided": p.decided,
+                    "deferred": p.deferred,
+                    "escalated": p.escalated,
+                    "conflicts": p.conflicts,
+                }
+                for k, p in counts.items()
+            }
+        }
+    )
+    if args.status or args.json:
+        screen.next(f"steward propose --workspace {where}")
+        return 0
+    return _serve(args, where, reviewer, screen)
+
+
+def _agreement(log: object, people: list[str], screen: Screen) -> int:
+    from steward.review.agreement import agreement
+
+    found = agreement(log.read(), *people)  # type: ignore[attr-defined]  # a DecisionLog, imported by the caller
+    screen.say(
+        N_("{first} and {second} decided on {records} records both: they agree on {share}; Cohen's kappa is {kappa}."),
+        first=people[0],
+        second=people[1],
+        records=found.records,
+        share=f"{found.observed:.1%}",
+        kappa="–" if found.kappa is None else f"{found.kappa:.2f}",
+    )
+    screen.result({"records": found.records, "observed": found.observed, "kappa": found.kappa})
+    return 0
+
+
+def _serve(args: argparse.Namespace, where: Path, reviewer: str, screen: Screen) -> int:
+    from importlib.util import find_spec
+
+    from steward.review.page import page_environment, server_words, write_page
+
+    if find_spec("voila") is None:
+        raise MissingExtraError("lab", "voila")
+    port = args.port or _free_port()
+    token = secrets.token_urlsafe(24)
+    with tempfile.TemporaryDirectory(prefix="steward-review-") as folder:
+        page = write_page(Path(folder))
+        environment = page_environment(where, reviewer, log=args.log, blind=args.blind, language=language())
+        screen.say(
+            N_("The review page is at {address}; close it with Ctrl-C."), address=f"http://127.0.0.1:{port}/?token={token}"
+        )
+        with subprocess.Popen(
+            server_words(page, port, token, open_browser=not args.no_browser), env=environment, cwd=folder
+        ) as server:
+            try:
+                return server.wait()
+            except KeyboardInterrupt:
+                server.terminate()
+                server.wait(10)
+    return 0
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
