@@ -117,7 +117,7 @@ class Definition:
             if f.first_filled:
                 lines.append("first_filled = true")
         for r in self.rules:
-            keys = ", ".join(_quoted(f if t == "whole" else f"{f}:{t}") for f, t in r.keys)
+            keys = ", ".join(_quoted(f if t == "whole" and ":" not in f else f"{f}:{t}") for f, t in r.keys)
             lines += ["", "[[index]]", f"keys = [{keys}]"]
         return "\n".join(lines) + "\n"
 

@@ -12,6 +12,7 @@ Left to others: u from the data (``train``), the levels (``levels``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -121,26 +122,20 @@ class WeightedECM(ECM):  # type: ignore[misc]  # recordlinkage has no types
         )
         self.classes_ = np.array([0, 1])
         total = weight.sum()
-        hot = [[levels[:, f] == k for k in range(size)] for f, size in enumerate(self.sizes)]
+        hot = one_hot(levels, self.sizes)
+        ends = np.cumsum(self.sizes)[:-1]
         self.n_iter_ = 0
         for _ in range(self.max_iter):
             self.n_iter_ += 1
-            given = self.responsibilities(levels)
-            mass = given * weight[:, None]
+            mass = _responsibilities(hot, self.m_, self.u_, self.related, self.shares_) * weight[:, None]
             sums = mass.sum(axis=0)
             new_shares = (sums + self.smoothing * 1e-3) / (total + self.smoothing * 1e-3 * len(sums))
             moved = float(np.abs(new_shares - self.shares_).max())
+            seen = np.split(hot.T @ mass[:, :2], ends)
             new_m, new_u = [], []
-            for f in range(len(self.sizes)):
-                counts = np.array([mass[column, 0].sum() for column in hot[f]]) + self.smoothing * start[f]
-                whole = counts.sum()
-                new_m.append(counts / whole if whole > 0 else start[f])
-                if fix_u:
-                    new_u.append(self.u_[f])
-                else:
-                    counts = np.array([mass[column, 1].sum() for column in hot[f]])
-                    whole = counts.sum()
-                    new_u.append(counts / whole if whole > 0 else self.u_[f])
+            for f, counts in enumerate(seen):
+                new_m.append(_shares(counts[:, 0] + self.smoothing * start[f], start[f]))
+                new_u.append(self.u_[f] if fix_u else _shares(counts[:, 1], self.u_[f]))
                 moved = max(moved, float(np.abs(new_m[f] - self.m_[f]).max()), float(np.abs(new_u[f] - self.u_[f]).max()))
             self.shares_, self.m_, self.u_ = new_shares, new_m, new_u
             if moved < self.atol:
@@ -153,16 +148,13 @@ class WeightedECM(ECM):  # type: ignore[misc]  # recordlinkage has no types
 
     def class_log_likelihoods(self, X: npt.ArrayLike) -> Floats:
         """Return the log likelihood of each vector under matches, strangers and each related class."""
-        return log_likelihoods(np.asarray(X, dtype=np.int64), self.m_, self.u_, self.related)
+        return log_likelihoods(one_hot(np.asarray(X, dtype=np.int64), self.sizes), self.m_, self.u_, self.related)
 
     def responsibilities(self, X: npt.ArrayLike) -> Floats:
         """Return the probability of each class for each vector, shape (n_patterns, 2 + n_related)."""
-        with np.errstate(divide="ignore"):
-            joint = self.class_log_likelihoods(X) + np.log(self.shares_)
-        joint -= joint.max(axis=1, keepdims=True)
-        np.exp(joint, out=joint)
-        joint /= joint.sum(axis=1, keepdims=True)
-        return joint
+        return _responsibilities(
+            one_hot(np.asarray(X, dtype=np.int64), self.sizes), self.m_, self.u_, self.related, self.shares_
+        )
 
     def predict_proba(self, X: npt.ArrayLike) -> Floats:
         """Return the probabilities of non-match and match, as recordlinkage orders them."""
@@ -170,26 +162,42 @@ class WeightedECM(ECM):  # type: ignore[misc]  # recordlinkage has no types
         return np.column_stack([1.0 - match, match])
 
 
+def one_hot(levels: npt.NDArray[np.integer[Any]], sizes: Sequence[int]) -> Floats:
+    """Return vectors as 0 and 1 per field and level, shape (n, sum of sizes); a missing field is all 0, so it adds nothing."""
+    columns = [levels[:, f, None] == np.arange(size) for f, size in enumerate(sizes)]
+    return np.hstack(columns).astype(np.float64) if columns else np.zeros((len(levels), 0))
+
+
 def log_likelihoods(
-    levels: npt.NDArray[np.int64], m: Sequence[Floats], u: Sequence[Floats], related: Sequence[Sequence[bool | Floats]]
+    hot: Floats, m: Sequence[Floats], u: Sequence[Floats], related: Sequence[Sequence[bool | Floats]]
 ) -> Floats:
-    """Return log likelihoods (n, 2 + n_related) of comparison vectors; missing fields add nothing."""
-    out = np.zeros((len(levels), 2 + len(related)))
-    with np.errstate(divide="ignore"):
-        for f in range(levels.shape[1]):
-            log_m = np.append(np.log(m[f]), 0.0)  # the last place is reached by -1: missing
-            log_u = np.append(np.log(u[f]), 0.0)
-            column = levels[:, f]
-            from_m, from_u = log_m[column], log_u[column]
-            out[:, 0] += from_m
-            out[:, 1] += from_u
-            for k, shared in enumerate(related):
-                how = shared[f]
-                if isinstance(how, np.ndarray):
-                    out[:, 2 + k] += np.append(np.log(how), 0.0)[column]
-                else:
-                    out[:, 2 + k] += from_m if how else from_u
-    return out
+    """Return log likelihoods (n, 2 + n_related) of vectors as :func:`one_hot` gives them."""
+    ways = [list(m), list(u)]
+    for shared in related:
+        ways.append([how if isinstance(how, np.ndarray) else m[f] if how else u[f] for f, how in enumerate(shared)])
+    probabilities = np.column_stack([np.concatenate(way) for way in ways]) if m else np.zeros((0, len(ways)))
+    logs: Floats = hot @ np.log(np.maximum(probabilities, 1e-300))
+    return logs
+
+
+def class_probabilities(logs: Floats, shares: Floats) -> Floats:
+    """Return the probability of each class from log likelihoods and shares."""
+    joint = logs + np.log(np.maximum(shares, 1e-300))
+    joint -= joint.max(axis=1, keepdims=True)
+    np.exp(joint, out=joint)
+    joint /= joint.sum(axis=1, keepdims=True)
+    return joint
+
+
+def _responsibilities(
+    hot: Floats, m: Sequence[Floats], u: Sequence[Floats], related: Sequence[Sequence[bool | Floats]], shares: Floats
+) -> Floats:
+    return class_probabilities(log_likelihoods(hot, m, u, related), shares)
+
+
+def _shares(counts: Floats, otherwise: Floats) -> Floats:
+    whole = counts.sum()
+    return counts / whole if whole > 0 else otherwise
 
 
 class PatternECMClassifier(recordlinkage.ECMClassifier):  # type: ignore[misc]  # recordlinkage has no types

@@ -236,7 +236,7 @@ def _fields(frame: pl.DataFrame, found: Mapping[str, list[str]], choices: list[C
 
     def filled(columns: Sequence[str]) -> float:
         texts = [pl.col(c).cast(pl.String).str.strip_chars().replace("", None).is_not_null() for c in columns]
-        return float(frame.select(pl.any_horizontal(texts).mean()).item())
+        return float(frame.select(pl.any_horizontal(texts).mean()).item() or 0.0)
 
     given, family = found.get("given", []), found.get("family", [])
     people = [*found.get("native", []), *found.get("person", [])]

@@ -19,14 +19,14 @@ from steward.scoring.duplicates.blocks import Blocks
 from steward.scoring.duplicates.columns import Table
 from steward.scoring.duplicates.kinds import Kind
 from steward.scoring.duplicates.levels import INITIAL, SWAPPED, compare_codes, compare_values
-from steward.scoring.duplicates.model import Floats, WeightedECM, log_likelihoods, patterns
+from steward.scoring.duplicates.model import Floats, WeightedECM, class_probabilities, log_likelihoods, one_hot, patterns
 
 Positions = npt.NDArray[np.int64]
 
 U_SAMPLE = 480
 """Records drawn to each side for the levels of u below exact."""
 
-TRAIN_PAIRS = 20_000
+TRAIN_PAIRS = 10_000
 """Pairs per rule that m is estimated on."""
 
 SMOOTHING = 12.0
@@ -208,6 +208,7 @@ def estimate_u(table: Table, rng: np.random.Generator) -> list[Floats]:
         lower[0] += 2.0
         lower = lower / lower.sum() * (1.0 - exact)
         u = np.append(lower, max(exact, 0.25 / max(len(column.key), n)))
+        u = np.maximum(u, 1e-9)
         out.append(u / u.sum())
     _swapped_u(table, out)
     return out
@@ -251,7 +252,7 @@ class _Sample:
 def _draw(table: Table, blocks: Blocks) -> list[_Sample]:
     out = []
     for number, rule in enumerate(blocks.rules):
-        left, right, each = blocks.sample(number, TRAIN_PAIRS if rule.keys else 30 * TRAIN_PAIRS, only_new=False)
+        left, right, each = blocks.sample(number, TRAIN_PAIRS if rule.keys else 60 * TRAIN_PAIRS, only_new=False)
         out.append(_Sample(compare_pairs(table, left, right), _first_found(blocks, number, left, right), each))
     return out
 
@@ -285,7 +286,7 @@ def _fit_once(table: Table, blocks: Blocks, drawn: list[_Sample], u: list[Floats
         seen = levels.copy()
         seen[:, sorted(own)] = -1
         distinct, _, counts = patterns(seen)
-        kernel = WeightedECM(sizes, related, smoothing=SMOOTHING).fit(distinct, counts, m=start, u=u)
+        kernel = WeightedECM(sizes, related, smoothing=SMOOTHING, max_iter=80, atol=1e-4).fit(distinct, counts, m=start, u=u)
         if kernel.shares_[0] <= 0.1:
             continue
         heard.append(rule.name)
@@ -332,19 +333,16 @@ def _mixture(
     all_pairs = max(all_pairs, 1.0)
     if not samples:
         return min(0.5, 1.0 / max(n, 2)), [1.0] * len(related), m
-    vectors = np.concatenate([s[0] for s in samples]).astype(np.int64)
-    weight = np.concatenate([s[1] for s in samples])
+    vectors, _, _ = patterns(np.concatenate([v for v, _ in samples]))
+    weight = _summed(samples, vectors)
+    hot = one_hot(vectors, [len(p) for p in m])
+    ends = np.cumsum([len(p) for p in m])[:-1]
     floor = np.array([LEAST_ODDS[label] for label in labels])
     least = 0.02 / all_pairs * max(n, 100)  # one match in fifty records is assumed where nothing is seen, and smoothed away
     shares = np.array([0.1 * n / all_pairs, 1.0] + [0.1 * n / all_pairs] * len(related))
     start = [p.copy() for p in m]
-    cells = [[np.flatnonzero(vectors[:, f] == k) for k in range(len(p))] for f, p in enumerate(m)]
     for turn in range(MIXTURE_TURNS):
-        joint = log_likelihoods(vectors, m, u, related) + np.log(shares)
-        joint -= joint.max(axis=1, keepdims=True)
-        given = np.exp(joint)
-        given /= given.sum(axis=1, keepdims=True)
-        mass = given * weight[:, None]
+        mass = class_probabilities(log_likelihoods(hot, m, u, related), shares) * weight[:, None]
         new = mass.sum(axis=0) / all_pairs
         new[0] = max(new[0], least * 0.1)
         new[2:] = np.maximum(new[2:], floor * new[0])
@@ -352,7 +350,8 @@ def _mixture(
         done = bool(np.allclose(new, shares, rtol=1e-3))
         shares = new
         if turn >= 2:  # the shares first find their place; then every field's m hears all rules' pairs
-            m = [_tied(_voiced(mass[:, 0], cells[f], start[f]), u[f], table.columns[f].kind) for f in range(len(m))]
+            seen = np.split(hot.T @ mass[:, 0], ends)
+            m = [_tied(_voiced(seen[f], start[f]), u[f], table.columns[f].kind) for f in range(len(m))]
         if done and turn > 8:
             break
     prior = float(min(max(shares[0], 1e-12), 0.5))
@@ -362,9 +361,16 @@ def _mixture(
 MIXTURE_TURNS = 40
 
 
-def _voiced(mass: Floats, cells: list[npt.NDArray[np.int64]], start: Floats) -> Floats:
-    """Return m of one field from the matches' mass, held by pseudo-matches at its start."""
-    seen = np.array([mass[rows].sum() for rows in cells])
+def _summed(samples: list[tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]], vectors: npt.NDArray[np.int8]) -> Floats:
+    """Return the weight of each distinct vector over all rules."""
+    whole = np.concatenate([v for v, _ in samples])
+    _, inverse, _ = patterns(whole)
+    summed = np.bincount(inverse, weights=np.concatenate([w for _, w in samples]), minlength=len(vectors))
+    return summed.astype(np.float64)
+
+
+def _voiced(seen: Floats, start: Floats) -> Floats:
+    """Return m of one field from the matches seen at each level, held by pseudo-matches at its start."""
     counts = seen + (SMOOTHING + LOYALTY * seen.sum()) * start
     m: Floats = counts / counts.sum()
     return m
