@@ -104,9 +104,7 @@ def test_a_reviewer_works_in_jupyterlab_by_keyboard_and_no_key_reaches_the_noteb
                 page.keyboard.press(k)
             page.keyboard.press("Escape")
             assert page.evaluate(cells) == before, selector
-        page.evaluate(
-            "window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
-        )
+        page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
         page.wait_for_selector('body[data-jp-theme-light="false"]', state="attached")
         page.wait_for_timeout(500)
         page.screenshot(path=ARTIFACTS / "review-lab-dark.png")
