@@ -245,8 +245,7 @@ class ReviewSession:
                         supersedes=" ".join(d.id for d in before) or None,
                     )
                 )
-        self.log.append(entries)
-        self.refresh()
+        self._append(entries)
         return Group(group, made[0][0].case_id, intent.action, len(entries), len(made))
 
     def _others(self, key: RecordKey) -> list[Decision]:
@@ -334,7 +333,7 @@ class ReviewSession:
         first = self.live.first_of_group(group)
         if action is DecisionAction.REDO:
             self._check_redo(group, keys)
-        self.log.append(
+        self._append(
             [
                 Decision(
                     id=self._new_id(),
@@ -349,7 +348,6 @@ class ReviewSession:
                 )
             ]
         )
-        self.refresh()
         return Group(group, first.case_id, action, len(keys), len({d.case_id for d in self.live.entries_of_group(group)}))
 
     def _check_redo(self, group: str, keys: list[RecordKey]) -> None:
@@ -372,8 +370,20 @@ class ReviewSession:
         if not new:
             return set()
         self._seq = new[-1][0]
-        touched = self.live.add(d for _, d in new)
-        self.history.add(d for _, d in new)
+        return self._take_in([d for _, d in new])
+
+    def _append(self, entries: list[Decision]) -> None:
+        """Put entries on disk, then take them in; they are read back only where somebody else wrote in between."""
+        head = self.log.append(entries)
+        if head.seq == self._seq + len(entries):
+            self._seq = head.seq
+            self._take_in(entries)
+        else:
+            self.refresh()
+
+    def _take_in(self, entries: list[Decision]) -> set[RecordKey]:
+        touched = self.live.add(entries)
+        self.history.add(entries)
         if touched:
             places = self.index.places_of(touched)
             members = self.index.members(places)
