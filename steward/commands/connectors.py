@@ -127,7 +127,7 @@ def _check(args: argparse.Namespace, screen: Screen) -> int:
         )
     if found.clock_seconds is not None and abs(found.clock_seconds) > 5:
         screen.warn(N_("The server's clock differs from this one by {seconds} seconds."), seconds=round(found.clock_seconds, 1))
-    screen.next(f"steward snapshot {args.source} --mapping {args.mapping}")
+    screen.next(f"steward snapshot --mapping {args.mapping} --from {args.source}")
     screen.result({**asdict(found), "capabilities": asdict(capabilities)})
     return 0
 

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     now = datetime.now(UTC).replace(microsecond=0)
     mapping = _mapping(args.mapping) if args.mapping else None
     with screen.progress(N_("reading records"), None) as advance:
-        if mapping is not None and args.source and "://" in args.source:
+        if mapping is not None and args.source and ("://" in args.source or mapping.system == "sql"):
             from steward.crm.sql import SqlReader
 
             reader = SqlReader(_with_environment(args.source), mapping)

@@ -124,3 +124,24 @@ def test_help_works(words: tuple[str, ...]) -> None:
 def test_wrong_words_are_refused(words: tuple[str, ...]) -> None:
     done = steward(*words)
     assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+def test_what_check_says_to_run_next_runs(folder: Path, tmp_path: Path) -> None:
+    done = steward("connectors", "check", "--mapping", folder / "mapping.toml", "--from", folder / "crm.sqlite")
+    line = next(line for line in done.stdout.splitlines() if line.startswith("Next: steward "))
+    again = steward(*line.removeprefix("Next: steward ").split(), "--workspace", tmp_path / "w", "--json")
+    assert again.returncode == 0, again.stderr
+    assert "contact" in again.stdout
+
+
+def test_commands_of_the_sandbox_page_run(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "sandbox.md").read_text(encoding="utf-8")
+    commands = [line.removeprefix("$ steward ").split() for line in page.splitlines() if line.startswith("$ steward ")]
+    assert len(commands) == 3
+    for words in commands:
+        words = ["60" if w == "5000" else w for w in words]
+        done = subprocess.run(
+            [sys.executable, "-m", "steward.cli", *words], capture_output=True, text=True, cwd=tmp_path,
+            env={**os.environ, "STEWARD_LANGUAGE": "en"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
