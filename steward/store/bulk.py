@@ -50,8 +50,7 @@ def count_records(path: Path, shape: Shape) -> Count | None:
     -----
     Only a quote at the beginning of a value opens one; line ends inside are no ends of records.
     """
-    cut = re.escape(shape.delimiter.encode())
-    quoted = re.compile(rb"(?:(?<=[\n" + cut + rb'])|\A)"[^"]*(?:""[^"]*)*("|\Z)')
+    opens = b"\n" + shape.delimiter.encode()
     total, rest = 0, b""
     jumps: list[tuple[int, int]] = []
     with path.open("rb") as reading:
@@ -61,7 +60,7 @@ def count_records(path: Path, shape: Shape) -> Count | None:
             data = rest + block
             if not data:
                 return Count(total, jumps)
-            step = _count_block(data, quoted, final=not block)
+            step = _count_block(data, opens, final=not block)
             if step is None or len(data) > 4 * _BLOCK:
                 return None
             used, found, inside = step
@@ -72,7 +71,7 @@ def count_records(path: Path, shape: Shape) -> Count | None:
                 return Count(total, jumps) if not rest else None
 
 
-def _count_block(data: bytes, quoted: re.Pattern[bytes], *, final: bool) -> tuple[int, int, list[tuple[int, int]]] | None:
+def _count_block(data: bytes, opens: bytes, *, final: bool) -> tuple[int, int, list[tuple[int, int]]] | None:
     """Count the whole records at the beginning of ``data``, which starts with a record.
 
     Returns
@@ -82,16 +81,23 @@ def _count_block(data: bytes, quoted: re.Pattern[bytes], *, final: bool) -> tupl
     """
     end = len(data)
     spans: list[tuple[int, int]] = []
-    if b'"' in data:
-        for match in quoted.finditer(data):
-            # A quote at the end of the data may be the first half of a doubled one.
-            if not match[1] or (match.end() == len(data) and not final):
-                if final:
-                    return None
-                end = match.start()
-                break
-            if b"\n" in match[0] or b"\r" in match[0]:
-                spans.append(match.span())
+    at = data.find(b'"')
+    while at >= 0:
+        if at and data[at - 1] not in opens:
+            at = data.find(b'"', at + 1)  # a quote in the middle of a value is a character like any other
+            continue
+        close = data.find(b'"', at + 1)
+        while close >= 0 and data[close + 1 : close + 2] == b'"':
+            close = data.find(b'"', close + 2)
+        # A quote at the end of the data may be the first half of a doubled one.
+        if close < 0 or (close + 1 == len(data) and not final):
+            if final:
+                return None
+            end = at
+            break
+        if data.find(b"\n", at, close) >= 0 or data.find(b"\r", at, close) >= 0:
+            spans.append((at, close + 1))
+        at = data.find(b'"', close + 1)
     # The last line end outside of quotes.
     if not final or end < len(data):
         end = data.rfind(b"\n", 0, end) + 1
