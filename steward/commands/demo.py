@@ -94,6 +94,7 @@ class Demo:
     customers: int
     seed: int
     screen: Screen
+    tenant: str = "demo"
     done: list[str] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
@@ -289,7 +290,7 @@ class Demo:
             "executor",
             "demo-executor",
             "--tenant",
-            "demo",
+            self.tenant,
             "--pub",
             self._executor_key(),
             *trust,
@@ -369,7 +370,7 @@ class Demo:
         return {}
 
     def _json(self, done: subprocess.CompletedProcess[str]) -> dict[str, object]:
-        if not self.screen.quiet and done.stderr:
+        if done.stderr and (done.returncode or not self.screen.quiet):
             sys.stderr.write(done.stderr)
         if done.returncode:
             raise StewardError(N_("The stage stopped with exit code {code}."), code=done.returncode)

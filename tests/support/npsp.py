@@ -21,7 +21,8 @@ environment = "sandbox"
 
 # object: file, key, role, parents with their rule, further words of the mapping
 OBJECTS: dict[str, tuple[str, str, str, dict[str, tuple[str, str]], str]] = {
-    "account": ("accounts", "id", "company", {}, 'label = ["Name"]'),
+    "record_type": ("account_record_types", "record_type_id", "other", {}, ""),
+    "account": ("accounts", "id", "company", {"RecordTypeId": ("record_type", "block")}, 'label = ["Name"]'),
     "contact": (
         "contacts", "id", "person", {"account_id": ("account", "detach"), "primary_affiliation__c": ("account", "detach")},
         'label = ["FirstName", "LastName"]',
@@ -86,7 +87,7 @@ def build(url: str, data: Path, *, seed: int = 1) -> Planted:
             read = list(csv.DictReader(stream))
         columns = [sa.Column(key, sa.Text, primary_key=True)]
         columns += [
-            sa.Column(c, sa.Text, *([sa.ForeignKey(f"{parents[c][0]}.id")] if c in parents else []))
+            sa.Column(c, sa.Text, *([sa.ForeignKey(f"{parents[c][0]}.{OBJECTS[parents[c][0]][1]}")] if c in parents else []))
             for c in read[0]
             if c != key
         ]
