@@ -388,7 +388,7 @@ class Panel {
       if (!c.actions.includes(action) || (action === "comment" || action === "reassign")) continue;
       const found = c.concerns[action] || [], no = found.some((x) => x.level === "refused");
       const b = this.button(row, `sr-act sr-${action}` + (no ? " sr-no" : "") + (this.armed?.action === action ? " sr-armed" : ""), this.t("do_" + action), KEY_OF[action], () => this.act(action));
-      if (no) b.title = found[0].sentence;
+      if (no) { b.setAttribute("aria-disabled", "true"); b.title = found[0].sentence; }
     }
     const hints = put(f, "div", "sr-hints");
     const hint = (keys, text) => { const h = put(hints, "span"); for (const k of keys) put(h, "kbd", "", k); plain(h, " " + text); };

@@ -25,7 +25,14 @@ open_workspace(os.environ["STEWARD_WORKSPACE"], create=False, read_only=True).re
 
 def write_page(folder: Path) -> Path:
     """Write the page's notebook into a folder of its own and return its path. It holds no data and no address."""
-    cell: dict[str, object] = {"cell_type": "code", "id": "panel", "execution_count": None, "metadata": {}, "outputs": [], "source": _CELL}
+    cell: dict[str, object] = {
+        "cell_type": "code",
+        "id": "panel",
+        "execution_count": None,
+        "metadata": {},
+        "outputs": [],
+        "source": _CELL,
+    }
     book = {
         "cells": [cell],
         "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
