@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _BETWEEN = "expect_column_values_to_be_between"
 _CUSTOM = "unexpected_rows_expectation"
+_NEEDS_ROWS = ("expect_column_pair_values_to_be_in_set",)
+"""Expectations that raise in Great Expectations where no row is left to look at; then there is nothing to compare."""
 _taught: dict[str, type[Any]] = {}
 
 
@@ -74,7 +76,7 @@ def teach() -> None:
             def on_pair(cls: type, column_A: Any, column_B: Any, rule: Any = rule, **_: Any) -> Any:
                 pairs = zip(column_A, column_B, strict=True)
                 good = [not isinstance(a, str) or rule(a, b if isinstance(b, str) else "") for a, b in pairs]
-                return type(column_A)(good, index=column_A.index)
+                return type(column_A)(good, index=column_A.index, dtype=bool)  # of no rows as well
 
             condition = column_pair_condition_partial(engine=PandasExecutionEngine)(on_pair)
             type("Metric" + _camel(name), (ColumnPairMapMetricProvider,), {
@@ -161,8 +163,12 @@ def run_gx(suite: Suite, rules: Sequence[Rule], frame: pd.DataFrame) -> dict[str
         A rule raised; it is an error and neither passed nor failed.
     """
     expectations = []
+    found: dict[str, set[int]] = {}
     for number, rule in enumerate(rules):
         if rule.expectation.type == _CUSTOM:
+            continue
+        if rule.expectation.type in _NEEDS_ROWS and not _rows_left(rule.expectation, frame):
+            found[rule.expectation.rule_id] = set()
             continue
         kwargs = dict(rule.expectation.kwargs)
         if rule.expectation.type == _BETWEEN:
@@ -173,29 +179,56 @@ def run_gx(suite: Suite, rules: Sequence[Rule], frame: pd.DataFrame) -> dict[str
                         kwargs[word] = datetime.fromisoformat(kwargs[word])
         expectations.append(_plain(rule.expectation, kwargs))
     if not expectations:
-        return {}
+        return found
     with _quiet():
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
 
         teach()
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = ProgressBarsConfig(globally=False)
-        asset = context.data_sources.add_pandas("sample").add_dataframe_asset("sample")
-        batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
-        result = batch.validate(
-            gx.ExpectationSuite(name=suite.name, expectations=expectations),
-            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["_row"]},
-        )
-    found: dict[str, set[int]] = {}
+        try:
+            context = gx.get_context(mode="ephemeral")
+            context.variables.progress_bars = ProgressBarsConfig(globally=False)
+            asset = context.data_sources.add_pandas("sample").add_dataframe_asset("sample")
+            batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+            result = batch.validate(
+                gx.ExpectationSuite(name=suite.name, expectations=expectations),
+                result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["_row"]},
+            )
+        except Exception as error:  # whatever it raises, the rules did not run
+            raise ScoringError(
+                N_("Great Expectations could not run {where}: {problem}"), where=suite.where, problem=type(error).__name__
+            ) from None
+    left_out = len(found)
     for part in result.results:
         rule_id = str((part.expectation_config.meta or {})["rule_id"]) if part.expectation_config else ""
         if _raised(part.exception_info):
             raise ScoringError(N_("Great Expectations could not run rule {rule} of {where}."), rule=rule_id, where=suite.where)
         found[rule_id] = {int(entry["_row"]) for entry in part.result.get("unexpected_index_list") or ()}
-    if len(found) != len(expectations):
+    if len(found) != len(expectations) + left_out:
         raise ScoringError(N_("Great Expectations left out a rule of {where}."), where=suite.where)
     return found
+
+
+def _rows_left(expectation: Expectation, frame: pd.DataFrame) -> bool:
+    """Whether any row has both values and meets the row condition."""
+    kwargs = expectation.kwargs
+    mask = frame[kwargs["column_A"]].notna() & frame[kwargs["column_B"]].notna()
+    if "row_condition" in kwargs:
+        mask &= _meets(kwargs["row_condition"], frame)
+    return bool(mask.any())
+
+
+def _meets(node: Mapping[str, Any], frame: pd.DataFrame) -> Any:
+    if "conditions" in node:
+        parts = [_meets(part, frame) for part in node["conditions"]]
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = whole & part if node["type"] == "and" else whole | part
+        return whole
+    cells = frame[node["column"]["name"]]
+    if node["type"] == "nullity":
+        return cells.isna() if node["is_null"] else cells.notna()
+    return cells.eq(node["parameter"]) if node["operator"] == "==" else cells.ne(node["parameter"])
 
 
 def _raised(info: Any) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from json.decoder import scanstring  # type: ignore[attr-defined]  # the decoder's own, so that both read alike
@@ -57,6 +58,7 @@ TYPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Expectation → keywords that must be there, keywords that may. ``row_condition`` may be added to all but custom SQL."""
 
+_PLAIN = re.compile(r"[^'\"\\\x00-\x1f`@{}]+")
 _WORDS = {"type", "kwargs", "meta", "severity", "description", "notes", "id"}
 
 
@@ -269,18 +271,18 @@ def _texts(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 
 
-def _condition(node: object, depth: int = 0) -> bool:
+def _condition(node: object, inside: bool = False) -> bool:
     """Say whether a row condition is one of the forms that both engines understand alike."""
-    if not isinstance(node, dict) or depth > 8:
+    if not isinstance(node, dict):
         return False
     match node.get("type"):
-        case "and" | "or":
+        case "and" | "or" if not inside:  # Great Expectations refuses some nestings, so none is let in
             parts = node.get("conditions")
             return (
                 set(node) == {"type", "conditions"}
                 and isinstance(parts, list)
                 and len(parts) > 1
-                and all(_condition(part, depth + 1) for part in parts)
+                and all(_condition(part, inside=True) for part in parts)
             )
         case "comparison":
             return (
@@ -288,6 +290,7 @@ def _condition(node: object, depth: int = 0) -> bool:
                 and _column(node["column"])
                 and node["operator"] in ("==", "!=")
                 and isinstance(node["parameter"], str)
+                and bool(_PLAIN.fullmatch(node["parameter"]))  # pandas would read quotes and the like as code
             )
         case "nullity":
             return set(node) == {"type", "column", "is_null"} and _column(node["column"]) and isinstance(node["is_null"], bool)
