@@ -147,3 +147,45 @@ def test_ecdsa_keys_for_tokens_and_services_verify() -> None:
 def test_public_keys_that_are_none(scheme: str, public: str) -> None:
     with pytest.raises(UntrustedKeyError):
         PublicKey(scheme, public).check()
+
+
+def _string(raw: bytes) -> bytes:
+    return len(raw).to_bytes(4, "big") + raw
+
+
+def test_a_fido2_signature_needs_a_person_present() -> None:
+    """The token is played by its arithmetic (PROTOCOL.u2f): application hash, flags, counter, message hash."""
+    import hashlib
+
+    from steward.signing.sshsig import message_to_sign
+
+    key = Ed25519PrivateKey.generate()
+    raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    kind = b"sk-ssh-ed25519@openssh.com"
+    wire = _string(kind) + _string(raw) + _string(b"ssh:")
+    public = PublicKey("sshsig-sk-ed25519", base64.b64encode(wire).decode())
+    public.check()
+
+    def made(flags: bytes, namespace: bytes = b"steward-manifest@v1", application: bytes = b"ssh:") -> bytes:
+        inner = (
+            hashlib.sha256(application).digest()
+            + flags
+            + b"\0\0\0\7"
+            + hashlib.sha256(message_to_sign(b"m", namespace)).digest()
+        )
+        blob = _string(kind) + _string(key.sign(inner)) + flags + b"\0\0\0\7"
+        return b"SSHSIG" + b"\0\0\0\1" + _string(wire) + _string(namespace) + _string(b"") + _string(b"sha512") + _string(blob)
+
+    public.verify(made(b"\x01"), b"m")
+    public.verify(made(b"\x05"), b"m")
+    for bad in (
+        made(b"\x00"),
+        made(b"\x04"),
+        made(b"\x01", b"git"),
+        made(b"\x01", application=b"ssh:other"),
+        made(b"\x01") + b"x",
+        made(b"\x01")[:-1],
+    ):
+        with pytest.raises(BadSignatureError):
+            public.verify(bad, b"m")
+    assert public.material == PublicKey("ed25519", base64.b64encode(raw).decode()).material
