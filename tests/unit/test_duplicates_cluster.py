@@ -21,7 +21,7 @@ def _clique(members: range, weight: float = 10.0) -> list[tuple[int, int, float]
 
 
 def test_one_weak_link_does_not_join_two_firm_groups() -> None:
-    edges = [*_clique(range(0, 4)), *_clique(range(4, 8)), (3, 4, 2.0)]
+    edges = [*_clique(range(4)), *_clique(range(4, 8)), (3, 4, 2.0)]
     assert _groups(8, edges) == [{0, 1, 2, 3}, {4, 5, 6, 7}]
 
 

@@ -184,8 +184,7 @@ def find_hubs(table: Table, least_names: int = 4) -> None:
             different.setdefault(value, []).append(str(chosen.latin[name]))
         for value, texts in different.items():
             limit = 2 if role[value] else (least_names if column.kind.name != "address" else 3 * least_names)
-            groups = _apart(texts, limit)
-            if groups >= limit and groups * 2 > np.sqrt(column.counts[value]):
+            if 4 * len(texts) >= column.counts[value] and _apart(texts, limit) >= limit:
                 column.shared[value] = True
                 table.hubs.append((column.field.name, str(column.key[value]), int(column.counts[value])))
 

@@ -96,7 +96,7 @@ KINDS: dict[str, Kind] = {
             rare_counts_more=True,
             individual=True,
             kin=(0.784, 0.001, 0.01, 0.09, 0.06, 0.025, 0.03),
-            twins=(0.798, 0.0002, 0.01, 0.11, 0.05, 0.03, 0.0018),
+            twins=(0.688, 0.0002, 0.01, 0.22, 0.05, 0.03, 0.0018),
         ),
         Kind(
             "family",
@@ -120,7 +120,7 @@ KINDS: dict[str, Kind] = {
             rare_counts_more=True,
             individual=True,
             kin=(0.10, 0.74, 0.06, 0.06, 0.04),
-            twins=(0.10, 0.76, 0.09, 0.048, 0.002),
+            twins=(0.10, 0.65, 0.20, 0.048, 0.002),
         ),
         Kind(
             "company",

@@ -131,7 +131,7 @@ def link(
     threshold = float(np.log2(definition.review_from / (1 - definition.review_from)))
     scorer = Scorer(table, model, threshold)
     pairs, compared = score_blocks(scorer, blocks, progress)
-    cut = definition.cut if definition.cut is not None else choose_cut(pairs)
+    cut = definition.cut if definition.cut is not None else choose_cut(pairs, n)
     cut_bits = float(np.log2(cut / (1 - cut)))
     row_of = {str(name): row for row, name in enumerate(table.ids)} if apart else {}
     barred = [(row_of[a], row_of[b]) for a, b in apart if a in row_of and b in row_of]

@@ -170,7 +170,7 @@ def related_classes(table: Table, u: list[Floats]) -> tuple[list[Related], list[
 
 LEAST_ODDS = {
     "household": 0.15,
-    "twins": 0.02,
+    "twins": 0.05,
     "colleague": 0.15,
     "town": 0.15,
     "namesake": 0.05,

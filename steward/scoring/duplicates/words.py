@@ -134,7 +134,6 @@ joanna jo joanne johanna hanna
 caroline carrie carol carolin karoline
 annabelle annabel anabella belle
 zara sarah sara
-darlene darla
 leigh lee lea
 morris morrie maurice moritz
 ursula uschi ulla
