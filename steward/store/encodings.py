@@ -38,7 +38,8 @@ _ASKED = ("cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp850", "
 """What is offered when the file has to be declared."""
 
 _WORD = re.compile(r"[^\W\d_]+")
-_WESTERN = frozenset("àâäáãåæçèéêëìíîïñòóôõöøùúûüýÿßœšžÀÂÄÁÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŒŠŽŸ")
+# Without ð, þ and ý, which is what Turkish becomes; Icelandic is asked for.
+_WESTERN = frozenset("àâäáãåæçèéêëìíîïñòóôõöøùúûüÿßœšžÀÂÄÁÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŠŽŸ")
 _PUNCTUATION = frozenset("–—‘’‚“”„•…€§°´·ºª«»®©™£¥±²³µ¼½¾¿¡\xa0\xad¢¨¬¯×÷†‡‰‹›")
 
 
@@ -115,7 +116,7 @@ def by_zero_bytes(head: bytes, file: str) -> Encoding | None:
     even = head[: len(head) // 2 * 2]
     high, low = even[0::2].count(0), even[1::2].count(0)
     for name, mine, other in (("utf-16-le", low, high), ("utf-16-be", high, low)):
-        if mine > 20 * other and mine * 50 >= len(even):
+        if mine > 4 * other and mine * 50 >= len(even):
             text = even.decode(name, "replace")
             # Surrogates may be cut at the end of the sample, nowhere else.
             if text[:-1].count("\ufffd") == 0 and ("\n" in text or "\r" in text) and _printable_share(text) > 0.99:
@@ -243,8 +244,8 @@ def _is_western(text: str) -> bool:
         return False
     # In these languages most letters of a word are plain; a word of accents alone is another script.
     odd = sum(1 for w in words if sum(ord(c) > 0x7F for c in w) > max(1, len(w) // 2) or re.search(r"[^\x00-\x7f]{3}", w))
-    inside = len(re.findall(r"[a-z][‚„…†‡‰‹•“”€¢£¥±²³¼½¾×÷¬¯¨][a-z]", text))
-    shouting = sum(1 for w in words if re.search(r"[a-z][ÀÂÄÁÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŒŠŽŸ]", w))
+    inside = len(re.findall(r"[A-Za-z][‚„…†‡‰‹•“”€¢£¥±²³¼½¾×÷¬¯¨™®©§°´·][A-Za-z]", text))
+    shouting = sum(1 for w in words if re.search(r"[^\W\d_][ÀÂÄÁÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŠŽŸ]", w) and not w.isupper())
     return odd * 20 <= len(words) and inside * 50 <= len(words) and shouting * 20 <= len(words)
 
 
@@ -258,8 +259,8 @@ def _western_is_unambiguous(texts: dict[str, str], sample: bytes) -> bool:
         slavic = {c for c in text if c in "šžŠŽøØìÌ"}  # what Czech, Slovak and Croatian are full of
         if differing <= set("ñÑåÅ"):  # ń without ł, ą, ę and ć, or ĺ: no language writes so
             return True
-        if "è" in differing and differing & set("êà") and differing <= set("èêàùûïœÈÊÀÙÛÏŒñ") and not slavic:
-            return True  # French; č together with ę or ŕ is no language
+        if "è" in differing and differing & set("êàû") and differing <= set("èêàùûïœÈÊÀÙÛÏŒñ") and not slavic:
+            return True  # French; no language has č together with ę, ŕ or ű
     ranked = _ranked(sample)
     return bool(ranked) and ranked[0] == "cp1252"
 
