@@ -169,6 +169,7 @@ class Conversation:
         return following[0] if following else 0
 
     def _send_view(self, start: int) -> None:
+        self._sent.clear()  # with a new view the front forgets the cases it had
         self._send(
             {
                 "type": "view",

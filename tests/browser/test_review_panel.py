@@ -338,6 +338,15 @@ def test_a_hundred_hostile_values_in_every_field_run_nothing(chrome: Browser, tm
     ws.close()
 
 
+def test_a_case_that_was_shown_is_shown_again_in_another_view(open_panel: Open) -> None:
+    panel, _ = open_panel()
+    first = panel.title
+    for order in ("learning", "certainty", "size", "certainty"):
+        panel.page.locator(".sr-select").first.select_option(order)
+        panel.page.wait_for_function("document.querySelector('.sr-title h2') !== null")
+    panel.page.wait_for_function("([t]) => document.querySelector('.sr-title h2')?.textContent === t", arg=[first])
+
+
 def test_the_list_is_virtual_and_jumps_to_the_end(open_panel: Open) -> None:
     panel, _ = open_panel()
     panel.press("End")

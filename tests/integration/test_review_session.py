@@ -374,5 +374,5 @@ def test_any_sequence_of_two_reviewers_is_the_fold_of_the_log(desk: Desk, tmp_pa
     TwoDesks.desk, TwoDesks.folder = desk, tmp_path
     run_state_machine_as_test(
         TwoDesks,
-        settings=settings(max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)),
     )

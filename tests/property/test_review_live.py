@@ -45,7 +45,7 @@ def logs(draw: st.DrawFn) -> list[Decision]:
     return out
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(logs(), st.data())
 def test_the_running_fold_equals_the_fold_at_every_step(log: list[Decision], data: st.DataObject) -> None:
     live = LiveFold()
