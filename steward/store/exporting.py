@@ -81,8 +81,8 @@ def _plain(value: Any) -> Any:
 
 def _csv(path: Path, columns: Sequence[str], kinds: Sequence[type], rows: Rows) -> int:
     count = 0
-    # With a byte order mark, without which Excel reads UTF-8 as something else.
-    with path.open("w", encoding="utf-8-sig", newline="") as writing:
+    # Without a byte order mark, which programs take for a part of the first column's name; XLSX is there for Excel.
+    with path.open("w", encoding="utf-8", newline="") as writing:
         out = csv.writer(writing, lineterminator="\r\n")
         out.writerow([harmless(c) for c in columns])
         for row in rows:

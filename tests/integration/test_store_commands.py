@@ -75,7 +75,7 @@ def test_rejects_are_shown_without_their_text(people: Path, capsys: pytest.Captu
     assert "1 line was rejected" in shown.out and "export rejects" in shown.out
     assert "secret-value" not in shown.out + shown.err
     assert main(["export", "rejects", "--to", "r.csv", "--workspace", "w"]) == 0
-    with (people / "r.csv").open(encoding="utf-8-sig", newline="") as stream:
+    with (people / "r.csv").open(encoding="utf-8", newline="") as stream:
         (row,) = csv.DictReader(stream)
     assert (row["line"], row["text"], row["file"]) == ("3", "secret-value", "bad.csv")
 
@@ -109,7 +109,7 @@ def test_records_survive_the_way_out_and_in(people: Path, ending: str) -> None:
 def test_nothing_that_is_exported_is_run_by_a_spreadsheet(people: Path) -> None:
     assert main(["snapshot", "people.csv", "--id", "unique_id", "--workspace", "w", "--quiet"]) == 0
     assert main(["export", "records", "--to", "o.csv", "--workspace", "w", "--quiet"]) == 0
-    with (people / "o.csv").open(encoding="utf-8-sig", newline="") as stream:
+    with (people / "o.csv").open(encoding="utf-8", newline="") as stream:
         cells = [c for row in csv.reader(stream) for c in row]
     assert "'=1+1" in cells and "'@SUM(A1)" in cells and "'+49 30" in cells and "-7" in cells
     assert main(["export", "records", "--to", "o.xlsx", "--workspace", "w", "--quiet"]) == 0
@@ -166,7 +166,7 @@ def test_evidence_pairs_clusters_and_decisions(people: Path) -> None:
     assert read["evidence"].row(0) == ("people", "3", "duplicate", "r", 0.75, "Same name.")
     assert read["decisions"].row(0, named=True)["reviewer"] == "ann"
     assert main(["export", "decisions", "--to", "d.csv", "--workspace", "w", "--quiet"]) == 0
-    assert "'=HYPERLINK(1)" in (people / "d.csv").read_text(encoding="utf-8-sig")
+    assert "'=HYPERLINK(1)" in (people / "d.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
