@@ -113,7 +113,6 @@ class RestoreDecider:
                 merged = _merged(effects)
                 units.append(Unit(group[0].unit or f"#{group[0].seq}", tuple(going), tuple(merged)))
                 touched |= mine
-                self._promised |= {e.before.key for e in merged if e.op == "insert"}
         return units, verdicts, later
 
     def _parents(self, originals: Mapping[int, Sequence[Effect]]) -> Iterator[RecordKey]:
@@ -139,6 +138,8 @@ class RestoreDecider:
             back: list[Effect] = []
         else:
             back = [first]
+            if first.op == "insert":
+                self._promised.add(first.before.key)
         for e in originals:
             if e.role == "item":
                 continue
@@ -202,16 +203,16 @@ class RestoreDecider:
                 if parent not in self._promised and isinstance(reading.records.get(parent), Absent):
                     continue
             changes[name] = old
-        if not changes:
-            return None
         result = {**now.fields, **changes}
         same = all(_equal(result[n], e.before.fields.get(n)) for n in result if n not in moving)
         if same:  # nobody has touched it: the same row, with its old version
             changes |= {n: e.before.fields[n] for n in sorted(moving) if not _equal(now.fields.get(n), e.before.fields[n])}
-        elif entry.version is not None:
+        elif changes and entry.version is not None:
             version = now.fields.get(entry.version)
             if isinstance(version, int) and not isinstance(version, bool):
                 changes[entry.version] = version + 1
+        if not changes:
+            return None
         return Effect(seq, e.role, "update", now, changes)
 
 

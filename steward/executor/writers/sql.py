@@ -251,7 +251,7 @@ class SqlWriter(SqlLook):
             if isinstance(mapped, DeniedError | SchemaMismatchError):
                 raise _Refused(current, Answer.REFUSED, "denied") from None
             raise mapped from None
-        return {w.seq: Result(Answer.DONE) for u in units for w in u.works}
+        return {w.seq: Result(Answer.DONE, "ledger" if w.seq in already else "") for u in units for w in u.works}
 
     def _already(self, connection: Connection, manifest: str, seqs: Sequence[int]) -> set[int]:
         found: set[int] = set()
@@ -310,7 +310,8 @@ class SqlWriter(SqlLook):
                 changed = connection.execute(delete(target).where(where)).rowcount
             case "insert":
                 row = {name: literal(value, type_=_bind(shape, name, value)) for name, value in effect.after().items()}
-                changed = connection.execute(insert(target).values(row)).rowcount
+                connection.execute(insert(target).values(row))
+                changed = 1  # drivers do not all count inserts; the row is read back
             case _:
                 raise _Refused(unit, Answer.REFUSED, "no_recycle_bin")
         if changed != 1:
