@@ -256,7 +256,7 @@ def _frame(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], used: S
     for _name, column, kind in casts:
         wanted.append(f"TRY_CAST({quote(column)} AS {'DOUBLE' if kind == 'number' else 'TIMESTAMP'})")
     rows = connection.execute(f"SELECT {', '.join(wanted)} FROM _steward_sample ORDER BY _line").fetchall()  # noqa: S608
-    data: dict[str, Any] = {"_row": pd.Series([r[0] for r in rows], dtype=object)}  # numpy integers fail in its JSON
+    data: dict[str, Any] = {"_row": pd.Series([str(r[0]) for r in rows], dtype=object)}  # text: its JSON refuses numpy integers
     for at, column in enumerate(used, start=1):
         data[column] = pd.Series([r[at] for r in rows], dtype=object)
     by_name = {f"_between_{n}": rule.expectation.kwargs for n, rule in enumerate(rules)}
