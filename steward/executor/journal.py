@@ -347,8 +347,13 @@ class Journal:
         self.db.execute("INSERT INTO event VALUES (?,?,?)", (n, body, hash))
 
     def events(self, start: int = 0) -> Iterator[tuple[int, str, str]]:
-        """Yield ``(n, body, hash)`` from ``start`` on."""
-        yield from self.db.execute("SELECT n, body, hash FROM event WHERE n>=? ORDER BY n", (start,))
+        """Yield ``(n, body, hash)`` from ``start`` on, read in parts so that nothing stays open in between."""
+        while True:
+            part = self.db.execute("SELECT n, body, hash FROM event WHERE n>=? ORDER BY n LIMIT 1000", (start,)).fetchall()
+            yield from part
+            if len(part) < 1000:
+                return
+            start = part[-1][0] + 1
 
     def add_checkpoint(self, n: int, envelope: str) -> None:
         """Keep a signed checkpoint over the first ``n`` events."""

@@ -14,6 +14,7 @@ import random
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -434,6 +435,20 @@ def _live(
         code = 5
     finally:
         os._exit(code)
+
+
+def _silence_dead_machines() -> None:
+    """SQLite reports errors of closing a connection to a dead machine where nobody can act on them."""
+    told = sys.unraisablehook
+
+    def hook(found: Any) -> None:
+        if not isinstance(found.exc_value, apsw.Error | PowerCut):
+            told(found)
+
+    sys.unraisablehook = hook
+
+
+_silence_dead_machines()
 
 
 # Harness B: power cuts --------------------------------------------------------------------------------------------------
