@@ -23,6 +23,8 @@ import os
 
 workspace = os.environ.get("STEWARD_WORKSPACE", "demo/workspace")
 reviewer = os.environ.get("STEWARD_REVIEWER", os.environ.get("USER", "reviewer"))
+proposer = os.environ.get("STEWARD_PROPOSER", reviewer)  # a person of the trust store
+draft_to = os.environ.get("STEWARD_MANIFESTS", "manifests")
 
 # %%
 from steward.workbench import open_workspace
@@ -44,3 +46,15 @@ for kind in panel.session.index.kinds:
     print(
         f"{kind}: {p.decided:,} decided, {p.open:,} open, {p.deferred:,} deferred, {p.conflicts:,} in conflict, of {p.total:,}"
     )
+
+# %% [markdown]
+# When the work is done, run this cell: it drafts a manifest from the decisions in force, says what it would do, and lists
+# what was held back and why in the manifest's folder. It signs nothing and deletes nothing; others sign with
+# `steward sign`, and the executor, another program, applies it.
+
+# %%
+if bench.log.standing().destructive():
+    folder = bench.propose(draft_to, proposer=proposer)
+    print(f"Drafted {folder.name}. Next: steward inspect {folder}")
+else:
+    print("Nothing is decided yet that would change a record.")

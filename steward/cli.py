@@ -64,6 +64,11 @@ def common_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--language", metavar="L", help=_("en, de or zh_CN (or STEWARD_LANGUAGE)"))
 
 
+def _sentence(fragment: str) -> str:
+    """Return a help line as a sentence; only its first letter changes, for German nouns keep theirs."""
+    return fragment[:1].upper() + fragment[1:] + "."
+
+
 def _overview() -> str:
     width = max(map(len, VERBS)) + 2
     lines = [_("usage: steward VERB [words]"), ""]
@@ -126,6 +131,8 @@ def run_guarded(action: Callable[[], int], screen: Screen) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``steward`` and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["--language"]:  # said before the verb; everywhere else it stands behind
+        words = [*words[2:], *words[:2]] if len(words) > 2 else words
     if "--language" in words[:-1]:
         choose_language(words[words.index("--language") + 1])
     if not words or words[0] in ("-h", "--help", "help"):
@@ -144,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         module = _module(verb)
         parser = argparse.ArgumentParser(
             prog=f"steward {verb}",
-            description=_(VERBS[verb]).capitalize() + ".",
+            description=_sentence(_(VERBS[verb])),
             epilog=_("Example:") + "\n  " + str(module.EXAMPLE).replace("\n", "\n  "),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,

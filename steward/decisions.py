@@ -149,9 +149,7 @@ class Standing:
     def destructive(self) -> tuple[Decision, ...]:
         """Decisions that propose a change, sorted by key; records in conflict are left out."""
         contested = {c.key for c in self.conflicts}
-        return tuple(
-            d for k, d in sorted(self.by_key.items()) if d.action in DESTRUCTIVE and k not in contested
-        )
+        return tuple(d for k, d in sorted(self.by_key.items()) if d.action in DESTRUCTIVE and k not in contested)
 
 
 def fold(log: Iterable[Decision]) -> Standing:

@@ -95,6 +95,10 @@ class StewardError(Exception):
         parts = [str(say(part)).format_map(facts) for part in (self.template, self.next_step) if part]
         return " ".join(parts)
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows for this error: the sentence alone. IPython asks for it by this name."""
+        return [f"{type(self).__name__}: {self.render()}"]
+
 
 def printable(value: object, limit: int = 200) -> str:
     """Return ``value`` as one line that is safe on a terminal and in a log.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,7 +89,7 @@ class ComparisonVector:
     def probability(self) -> float:
         """Match probability in [0, 1]: the odds ``2**match_weight`` as a probability."""
         weight = max(-1000.0, min(1000.0, self.match_weight))
-        return 1.0 / (1.0 + 2.0**-weight)
+        return 1.0 / (1.0 + math.exp2(-weight))
 
 
 @dataclass(frozen=True, slots=True)

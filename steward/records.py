@@ -28,7 +28,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
-Scalar = None | bool | int | float | Decimal | str | bytes | datetime | date | time | timedelta | uuid.UUID | list[object] | dict[str, object]
+Scalar = (
+    None
+    | bool
+    | int
+    | float
+    | Decimal
+    | str
+    | bytes
+    | datetime
+    | date
+    | time
+    | timedelta
+    | uuid.UUID
+    | list[object]
+    | dict[str, object]
+)
 """A value as a CRM gives it. Lists and dictionaries are JSON values of vendor CRMs."""
 
 Fields = Mapping[str, Scalar]

@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -32,17 +32,6 @@ EXAMPLE = "steward demo --into demo --customers 1000 --seed 7"
 STAGES = ("snapshot", "score", "decide", "propose", "sign", "plan", "apply", "restore")
 MARK = "made-by-steward-demo"
 WARNING = "For demonstration only: keys and passphrases lie side by side here. Never use them for anything real.\n"
-
-POLICY_OF_THE_DEMO = """
-# Without these two lines every record would be kept: what is not known protects.
-[protections.active_contract]
-applies = false
-because = "The demo CRM holds no contracts."
-
-[protections.open_quote]
-applies = false
-because = "The demo CRM holds no quotes."
-"""
 
 PEOPLE = {
     "anna": ("analyst",),
@@ -95,6 +84,7 @@ class Demo:
     seed: int
     screen: Screen
     tenant: str = "demo"
+    people: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: PEOPLE)
     done: list[str] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
@@ -240,7 +230,7 @@ class Demo:
     def _make_keys(self) -> None:
         from pyrage import x25519
 
-        for person in (*PEOPLE, "ria", "rex"):
+        for person in (*self.people, "ria", "rex"):
             secret = self.path("keys", f"{person}.passphrase")
             secret.touch(mode=0o600)
             secret.write_text(secrets.token_urlsafe(24) + "\n", encoding="utf-8")
@@ -264,24 +254,19 @@ class Demo:
             file.chmod(0o400)
             self.path("keys", f"{recipient}.recipient").write_text(f"{identity.to_public()}\n", encoding="utf-8")
         self.screen.say(
-            N_("Keys of {people} are in {path}, protected by passphrases."), people=", ".join(PEOPLE), path=self.path("keys")
+            N_("Keys of {people} are in {path}, protected by passphrases."),
+            people=", ".join(self.people),
+            path=self.path("keys"),
         )
 
     def _make_policy(self) -> None:
-        policy = resources.files("steward").joinpath("default_policy.toml").read_text(encoding="utf-8")
-        # The demo's CRM is made to be full of cases; a real one should stay far below.
-        for said, wanted in (
-            ('name = "default"', 'name = "demo"'),
-            ("max_percent_of_object = 10.0", "max_percent_of_object = 50.0"),
-        ):
-            policy = policy.replace(said, wanted, 1)
-        self.path("policy.toml").write_text(policy + POLICY_OF_THE_DEMO, encoding="utf-8")
+        self.path("policy.toml").write_bytes(resources.files("steward").joinpath("demo_policy.toml").read_bytes())
 
     def _make_trust(self) -> None:
         trust, keys = ("--trust", self.path("trust")), self.path("keys")
         roots = [w for name in ("ria", "rex") for w in ("--root", f"{name}={keys / f'{name}.key.pub'}")]
         self._run("trust", "init", *trust, *roots, "--sandbox", "sandbox", quiet=True)
-        for person, roles in PEOPLE.items():
+        for person, roles in self.people.items():
             given = [w for role in roles for w in ("--role", role)]
             self._run("trust", "add", "person", person, *given, "--pub", keys / f"{person}.key.pub", *trust, quiet=True)
         self._run(

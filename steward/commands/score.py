@@ -17,11 +17,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the words of this verb."""
     parser.add_argument("--object", action="append", default=[], metavar="NAME", help=_("score only this object (repeatable)"))
     parser.add_argument(
-        "--only", action="append", default=[], choices=("duplicate", "stale", "invalid"), help=_("look for this alone (repeatable)")
+        "--only",
+        action="append",
+        default=[],
+        choices=("duplicate", "stale", "invalid"),
+        help=_("look for this alone (repeatable)"),
     )
-    parser.add_argument("--definition", type=Path, metavar="FILE", help=_("linkage definition; by default proposed from the data"))
+    parser.add_argument(
+        "--definition", type=Path, metavar="FILE", help=_("linkage definition; by default proposed from the data")
+    )
     parser.add_argument("--policy", type=Path, metavar="FILE", help=_("policy; by default the one that ships"))
-    parser.add_argument("--holds", type=Path, metavar="FILE", help=_("legal hold list; without one every record counts as protected"))
+    parser.add_argument(
+        "--holds", type=Path, metavar="FILE", help=_("legal hold list; without one every record counts as protected")
+    )
     parser.add_argument("--suites", type=Path, metavar="DIR", help=_("suites of expectations; by default those that ship"))
     parser.add_argument("--seed", type=int, default=0, help=_("for sampling; the same seed gives the same result"))
 
@@ -47,12 +55,22 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     screen.table(
         N_("What was found"),
         (N_("reason"), N_("object"), N_("records"), N_("proposed"), N_("note")),
-        [(names[line.kind], line.object, line.records, "–" if line.found is None else f"{line.found:,}", line.note) for line in lines],
+        [
+            (names[line.kind], line.object, line.records, "–" if line.found is None else f"{line.found:,}", line.note)
+            for line in lines
+        ],
     )
     screen.result(
         {
             "lines": [
-                {"kind": x.kind, "object": x.object, "records": x.records, "proposed": x.found, "note": x.note, "complete": x.complete}
+                {
+                    "kind": x.kind,
+                    "object": x.object,
+                    "records": x.records,
+                    "proposed": x.found,
+                    "note": x.note,
+                    "complete": x.complete,
+                }
                 for x in lines
             ]
         }

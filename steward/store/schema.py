@@ -103,8 +103,10 @@ def connect(folder: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         ) from None
     try:
         # Suites may hold SQL of their own, so the database can touch nothing but the workspace, and no setting can change it.
-        connection.execute(f"SET allowed_directories = [{literal(str(folder))}]")
-        connection.execute("SET enable_external_access = false")
+        # A second connection of this program shares the first one's settings, which are closed already.
+        if connection.execute("SELECT current_setting('enable_external_access')").fetchall() == [(True,)]:
+            connection.execute(f"SET allowed_directories = [{literal(str(folder))}]")
+            connection.execute("SET enable_external_access = false")
         connection.execute("SET enable_progress_bar = false")
         connection.execute("SET TimeZone = 'UTC'")
         if not read_only:

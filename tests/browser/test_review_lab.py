@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from steward.decisions import DecisionAction as A
 from steward.policy import Protection
 from steward.store.decision_log import DecisionLog
-from tests.support.lab import Lab
+from tests.support.lab import Lab, make_trust
 from tests.support.review import browser, make_workspace, ordinary
 
 pytestmark = pytest.mark.browser
@@ -42,12 +42,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lab(tmp_path: Path, workspace: Path) -> Iterator[Lab]:
     """JupyterLab with the review notebook."""
     shutil.copy(ROOT / "notebooks" / "review.ipynb", tmp_path / "review.ipynb")
-    server = Lab(tmp_path, workspace, "Anna Schmidt")
+    trust = make_trust(tmp_path / "people", "Anna Schmidt")
+    server = Lab(tmp_path, workspace, "Anna Schmidt", STEWARD_TRUST=str(trust), STEWARD_MANIFESTS=str(tmp_path / "manifests"))
     yield server
     server.stop()
 
 
-def test_a_reviewer_works_in_jupyterlab_by_keyboard_and_no_key_reaches_the_notebook(lab: Lab, workspace: Path) -> None:
+def test_a_reviewer_works_in_jupyterlab_by_keyboard_and_no_key_reaches_the_notebook(
+    lab: Lab, workspace: Path, tmp_path: Path
+) -> None:
     requests: list[str] = []
     with browser() as chrome:
         page = chrome.new_page(viewport={"width": 1680, "height": 1100})
@@ -77,6 +80,21 @@ def test_a_reviewer_works_in_jupyterlab_by_keyboard_and_no_key_reaches_the_noteb
         page.locator(".sr").scroll_into_view_if_needed()
         ARTIFACTS.mkdir(exist_ok=True)
         page.screenshot(path=ARTIFACTS / "review-lab.png")
+        # The work is done: the last cell drafts a manifest from what stands decided.
+        page.evaluate(
+            "(() => { const c = window.jupyterapp.shell.currentWidget.content; c.activeCellIndex = c.widgets.length - 1; })()"
+        )
+        page.evaluate("window.jupyterapp.commands.execute('notebook:run-cell')")
+        page.wait_for_function(
+            "/(Drafted \\w{26}|Error)/.test(document.querySelector('.jp-Cell:last-child .jp-OutputArea')?.innerText ?? '')",
+            timeout=60_000,
+        )
+        said = page.locator(".jp-Cell .jp-OutputArea").last.inner_text()
+        assert "Drafted" in said and "Error" not in said, said
+        (manifest,) = (tmp_path / "manifests").iterdir()
+        items = [json.loads(line) for line in (manifest / "items.ndjson").read_text(encoding="utf-8").splitlines()]
+        going = {d.key.id for d in log.standing().destructive()}
+        assert len(going) == 4 and {i["id"] for i in items if i["action"] == "merge_into"} == going
         # Every key of notebook command mode, from every kind of element that can have the focus.
         for selector in (".sr-list", ".sr-sheet", ".sr-scroll", ".sr-tab", ".sr-act"):
             page.locator(selector).first.evaluate("(n) => n.focus()")
@@ -127,11 +145,16 @@ def test_a_notebook_is_stored_without_outputs_and_equals_its_script(path: Path) 
     assert [(c.cell_type, c.source) for c in stored.cells] == [(c.cell_type, c.source) for c in script.cells]
 
 
-def test_the_review_notebook_runs_whole_and_saves_no_customer(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STEWARD_WORKSPACE", str(workspace))
+def test_the_review_notebook_runs_whole_and_saves_no_customer(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEWARD_TRUST", str(make_trust(tmp_path / "people", "Anna")))
+    monkeypatch.setenv("STEWARD_MANIFESTS", str(tmp_path / "manifests"))
+    undecided = shutil.copytree(workspace, tmp_path / "undecided", ignore=shutil.ignore_patterns("decisions.sqlite*"))
+    monkeypatch.setenv("STEWARD_WORKSPACE", str(undecided))
     monkeypatch.setenv("STEWARD_REVIEWER", "Anna")
     book = nbformat.read(ROOT / "notebooks" / "review.ipynb", as_version=4)
     NotebookClient(book, timeout=60, kernel_name="python3", store_widget_state=True).execute()
     text = json.dumps(book, ensure_ascii=False)
-    assert "duplicate:" in text
+    assert "duplicate:" in text and "Nothing is decided yet" in text
     assert "Müller" not in text and "@example.org" not in text

@@ -433,3 +433,13 @@ def test_mapping_survives_its_way_through_the_workspace(ws: Workspace, tmp_path:
     taken = ws.take_snapshot(FileSource(tmp_path, small), taken_at=NOW)
     assert ws.mapping(taken) == small
     assert json.loads(json.dumps([o.columns for o in taken.objects])) == [["CustomerID", "CompanyName", "City"]]
+
+
+def test_two_readers_in_one_program_see_the_same_and_neither_can_reach_outside(ws: Workspace, tmp_path: Path) -> None:
+    path = ws.path
+    ws.close()
+    with Workspace.open(path, read_only=True) as one, Workspace.open(path, read_only=True) as two:
+        assert one.snapshots() == two.snapshots()
+        for each in (one, two):
+            with pytest.raises(duckdb.Error):
+                each.connection.sql(f"SELECT * FROM read_text('{tmp_path.parent}/x')").fetchall()

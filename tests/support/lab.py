@@ -19,7 +19,7 @@ import pytest
 class Lab:
     """A running JupyterLab server; :meth:`stop` ends it and its kernels."""
 
-    def __init__(self, folder: Path, workspace: Path, reviewer: str) -> None:
+    def __init__(self, folder: Path, workspace: Path, reviewer: str, **more: str) -> None:
         self.folder, self.token = folder, secrets.token_hex(16)
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
@@ -32,7 +32,7 @@ class Lab:
         env = os.environ | {
             "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": str(home / "run"),
             "JUPYTERLAB_SETTINGS_DIR": str(home / "lab" / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "lab" / "workspaces"),
-            "IPYTHONDIR": str(home / "ipython"), "STEWARD_WORKSPACE": str(workspace), "STEWARD_REVIEWER": reviewer,
+            "IPYTHONDIR": str(home / "ipython"), "STEWARD_WORKSPACE": str(workspace), "STEWARD_REVIEWER": reviewer, **more,
         }  # fmt: skip
         self.log = folder / "lab.log"
         self._out = self.log.open("wb")
@@ -83,3 +83,39 @@ class Lab:
             self.process.wait()
         self._out.close()
         shutil.rmtree(self.folder / "home", ignore_errors=True)
+
+
+def make_trust(folder: Path, proposer: str) -> Path:
+    """Make a trust store in which ``proposer`` is an analyst; return its folder. The pin lies beside it."""
+    from importlib import resources
+
+    from steward.commands.demo import Demo
+    from steward.screen import Screen
+
+    class Small(Demo):
+        """The demo's keys and trust store, with the policy that ships and no executor."""
+
+        def _make_policy(self) -> None:
+            self.path("policy.toml").write_bytes(resources.files("steward").joinpath("default_policy.toml").read_bytes())
+
+        def _executor_key(self) -> Path:
+            key = self.path("keys", "machine.key")
+            self._run(
+                "keys",
+                "new",
+                "--person",
+                "machine",
+                "--to",
+                key,
+                "--passphrase-file",
+                self.path("keys", "ria.passphrase"),
+                quiet=True,
+            )
+            return key.with_name("machine.key.pub")
+
+    small = Small(folder, 1_000, 1, Screen(quiet=True), people={proposer: ("analyst",)})
+    small._clean_folder()
+    small._make_keys()
+    small._make_policy()
+    small._make_trust()
+    return small.path("trust")

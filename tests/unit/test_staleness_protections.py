@@ -17,7 +17,9 @@ NO_HOLDS = Holds()
 Change = Callable[[World], None]
 
 
-def score(tmp_path: Path, world: World, holds: Holds = NO_HOLDS, key: RecordKey = C1) -> tuple[list[str], StalenessSummary, Workspace]:
+def score(
+    tmp_path: Path, world: World, holds: Holds = NO_HOLDS, key: RecordKey = C1
+) -> tuple[list[str], StalenessSummary, Workspace]:
     ws = Workspace.open(tmp_path / "w", create=True)
     snapshot = world.snapshot(ws, tmp_path / "files")
     summary = score_staleness(ws, snapshot, key.object, world.policy, holds=holds)
@@ -54,7 +56,9 @@ def _alone(world: World) -> None:
 
 def _mark(code: str, outcome: str = "keep") -> Change:
     def change(world: World) -> None:
-        world.policy_text += f'\n[[marked]]\ncode = "{code}"\nobject = "contact"\ncolumn = "hold"\nvalues = ["1"]\noutcome = "{outcome}"\n'
+        world.policy_text += (
+            f'\n[[marked]]\ncode = "{code}"\nobject = "contact"\ncolumn = "hold"\nvalues = ["1"]\noutcome = "{outcome}"\n'
+        )
         world.change("contact", "C1", hold="1")
 
     return change

@@ -18,7 +18,12 @@ REASON = {"en": "wrong", "de": "falsch", "zh": "错误"}
 
 
 def one(type: str = "expect_column_values_to_not_be_null", rule: str = "r1", **kwargs: Any) -> dict[str, Any]:
-    return {"type": type, "kwargs": kwargs or {"column": "a"}, "meta": {"rule_id": rule, "reason": REASON}, "severity": "warning"}
+    return {
+        "type": type,
+        "kwargs": kwargs or {"column": "a"},
+        "meta": {"rule_id": rule, "reason": REASON},
+        "severity": "warning",
+    }
 
 
 def text(*expectations: dict[str, Any], **more: Any) -> str:
