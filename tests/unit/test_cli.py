@@ -42,7 +42,7 @@ def test_the_public_names_can_be_fetched() -> None:
 def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "--help"]) == 0
     shown = capsys.readouterr().out
-    assert "--json" in shown and f"steward {verb} " in shown.split("--language")[1]
+    assert "--json" in shown and f"steward {verb} " in shown.rsplit("--language", 1)[1]
 
 
 def test_an_unknown_verb_is_refused_with_the_list(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,3 +104,10 @@ def test_a_missing_workspace_is_one_sentence(tmp_path: Path, capsys: pytest.Capt
     assert main(["score", "--workspace", str(tmp_path / "nowhere")]) in range(2, 17)
     said = capsys.readouterr().err
     assert said.startswith("Refused:") and "Traceback" not in said
+
+
+def test_the_page_of_exit_codes_names_every_error() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
+    for name, kind in vars(errors).items():
+        if isinstance(kind, type) and issubclass(kind, StewardError):
+            assert f"| {kind.exit_code} | `{name}` |" in page
