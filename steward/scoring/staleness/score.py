@@ -124,12 +124,7 @@ def score_staleness(
         if entry is None or object not in view.tables:
             raise UsageError(N_("The snapshot has no object {object} that is mapped."), object=object)
         protections = Protector(view, entry, holds if holds is not None else Holds.absent()).compute()
-        numbers = _numbers(view, entry)
-        cut = points_sql(policy)
-        view.execute(
-            f"CREATE OR REPLACE TEMP TABLE _steward_stale AS SELECT * FROM (SELECT *, {cut} FROM {numbers}) "  # noqa: S608 - quoted
-            f"WHERE {_is_stale(policy)}"
-        )
+        numbers = find_stale(view, entry)
         sources = newest_rows(view, object, "_steward_stale")
         frames: list[pa.Table] = []
         for chunk in _evidence(view, entry, sources):
@@ -174,6 +169,16 @@ def score_staleness(
         },
     )  # fmt: skip
     return summary
+
+
+def find_stale(view: View, entry: ObjectMapping) -> str:
+    """Fill the temporary table ``_steward_stale`` with the stale records of an object; return the table of all its records."""
+    numbers = _numbers(view, entry)
+    view.execute(
+        f"CREATE OR REPLACE TEMP TABLE _steward_stale AS SELECT * FROM (SELECT *, {points_sql(view.policy)} FROM {numbers}) "  # noqa: S608 - quoted
+        f"WHERE {_is_stale(view.policy)}"
+    )
+    return numbers
 
 
 def _numbers(view: View, entry: ObjectMapping) -> str:
@@ -249,7 +254,7 @@ def _children(view: View, entry: ObjectMapping, as_of: str) -> tuple[str, str]:
     created = (
         f"c.{quote(child.created + '__date')}" if child.created and view.has(child.name, child.created) else "NULL::TIMESTAMP"
     )
-    silent = f"coalesce(l.unreadable, 0) = 0 AND coalesce(l.last_at, {created}) <= {as_of} - to_months({months})"
+    silent = f"coalesce(l.unreadable, 0) = 0 AND greatest(l.last_at, {created}) <= {as_of} - to_months({months})"
     inner = (
         f"SELECT c.{quote(column)} AS company, count(*) AS people, bool_and(coalesce({silent}, false)) AS silent "  # noqa: S608 - quoted
         f"FROM {view.tables[child.name]} c LEFT JOIN {life(view, child.name)} l ON l._id = c._id WHERE NOT c._deleted GROUP BY 1"
@@ -261,11 +266,13 @@ def _children(view: View, entry: ObjectMapping, as_of: str) -> tuple[str, str]:
 def points_sql(policy: Policy) -> str:
     """Return SQL columns with the points of each signal, over the columns of the table of numbers.
 
+    Silence is counted from the last activity or from the record's creation, whichever is later: an old activity that was
+    imported later must not make a record older than it was without any. (``greatest`` leaves out what is NULL.)
     ``recency`` rises from half the period to the whole one, and goes on to twice the period by ``long_silence``. Points
     are rounded to hundredths, so that a sum of floats is the same everywhere.
     """
     p = policy.staleness.points
-    age = f"(date_diff('second', coalesce(last_at, created), as_of) / 86400.0 / (months * {DAYS_PER_MONTH}))"
+    age = f"(date_diff('second', greatest(last_at, created), as_of) / 86400.0 / (months * {DAYS_PER_MONTH}))"
     recency = f"{p.recency} * least(1, greatest(0, ({age} - 0.5) / 0.5)) + {p.long_silence} * least(1, greatest(0, {age} - 1))"
     activity = f"CASE times WHEN 0 THEN {p.no_activity} WHEN 1 THEN {p.one_activity} ELSE 0 END"
     old = f"last_business IS NOT NULL AND date_diff('second', last_business, as_of) / 86400.0 >= months * {DAYS_PER_MONTH}"
@@ -305,6 +312,10 @@ def signals_of(entry: ObjectMapping, row: Mapping[str, Any], source: str) -> lis
         day = created.date().isoformat()
         found.append(Signal("recency", "recency", row["p_recency"], day, f"{months} months", own,
                             f"no activity is known, and it was created on {day}"))  # fmt: skip
+    elif created is not None and created > last:
+        day = created.date().isoformat()
+        found.append(Signal("recency", "recency", row["p_recency"], day, f"{months} months", own,
+                            f"last activity {last.date().isoformat()}, and it was created on {day}"))  # fmt: skip
     else:
         day = last.date().isoformat()
         found.append(
