@@ -189,7 +189,7 @@ class SqlReader:
                     for key, parent in connection.execute(query):
                         text = id_of(parent)
                         # The database matched it, perhaps by a collation that ignores case or trailing blanks.
-                        parent_id = wanted.get(text) or folded.get(text.strip().casefold())
+                        parent_id = wanted[text] if text in wanted else folded.get(text.strip().casefold())
                         if parent_id is not None:
                             links.append(Link(RecordKey(child.name, id_of(key)), name, RecordKey(object, parent_id)))
         return sorted(links, key=lambda link: (link.parent, link.child, link.field))

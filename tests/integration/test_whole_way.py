@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from steward.screen import Screen
 from steward.workbench import open_workspace
 from tests.support import npsp
 
-NOT_HELD = ("open_order", "open_ticket")
+NOT_HELD = ("active_contract", "open_order", "open_quote", "open_ticket")
 
 
 @dataclass
@@ -39,10 +40,9 @@ class Way(Demo):
         self._clean_folder()
         self.path("mapping.toml").write_text(npsp.mapping(), encoding="utf-8")
         self._make_keys()
-        self._make_policy()
         more = "".join(f'\n[protections.{code}]\napplies = false\nbecause = "NPSP has none of these."\n' for code in NOT_HELD)
-        policy = self.path("policy.toml")
-        policy.write_text(policy.read_text(encoding="utf-8") + more, encoding="utf-8")
+        policy = resources.files("steward").joinpath("default_policy.toml").read_text(encoding="utf-8")
+        self.path("policy.toml").write_text(policy + more, encoding="utf-8")
         self._make_executor()
         self._make_trust()
         self._pin_trust()

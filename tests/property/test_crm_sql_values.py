@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
@@ -30,6 +30,7 @@ keys = texts | integers | st.floats(allow_nan=False, allow_infinity=False) | st.
     st.sampled_from(["", "TEXT", "INTEGER", "NUMERIC", "BLOB"]),
     st.integers(1, 7),
 )
+@example({"": (None, ""), "\r": (None, None)}, "", 1)  # the empty text is an id like any other
 def test_sqlite_is_read_whole(rows: dict[object, tuple[object, object]], kind: str, batch: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "db"

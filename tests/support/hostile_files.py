@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from steward.manifest_files import ManifestFolder, read_trust_folder
 from steward.signing import load_trust, read_trust, seal, verify
 from steward.signing.dsse import STATEMENT_PAYLOAD, pae
 from tests.support import signing as world
+from tests.support.memory import peak_mib
 
 Make = Callable[[Path], None]
 
@@ -178,7 +178,7 @@ def main() -> int:
         slowest = max(slowest, (time.perf_counter() - start, name))
         count += 1
         shutil.rmtree(folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mib()
     print(json.dumps({"count": count, "slowest": slowest, "peak_mb": peak, "wrong": wrong, "codes": codes}))
     return 1 if wrong else 0
 
