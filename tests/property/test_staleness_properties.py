@@ -152,3 +152,21 @@ def test_the_day_is_the_snapshots() -> None:
     world = world_of([person])
     assert scored(world, as_of=datetime(2024, 6, 1, tzinfo=UTC))[0] == {}
     assert set(scored(world)[0]) == {"P0"}
+
+
+def test_an_import_of_many_rows_at_one_instant_is_no_activity_and_people_are() -> None:
+    people: list[Person] = [
+        {"created": 6000, "activity": [5000], "order": [], "email": None, "owner": "U9", "company": None} for _ in range(4)
+    ]
+    for n, person in enumerate(people):
+        person["activity"] = [5000 + 7 * (4 * k + n) for k in range(120)] + [10]  # each day is a person's own but the last
+    world = world_of(people)
+    assert scored(world)[0] == {}  # four on one day are people
+    world.policy_text = world.policy_text.replace("[staleness]\n", "[staleness]\nbulk_rows = 4\n")
+    assert scored(world)[0] == {}  # and so they are where four is the floor, for other days have as many as one
+    for n in range(4):
+        for _ in range(40):
+            world.add("activity", contact_id=f"P{n}", day=_day(10))
+    assert set(scored(world)[0]) == {f"P{n}" for n in range(4)}  # 164 of 645 rows lie on one day
+    world.policy_text = world.policy_text.replace("bulk_rows = 4\n", "bulk_rows = 165\n")
+    assert scored(world)[0] == {}

@@ -118,18 +118,23 @@ def _source(view: View, entry: ObjectMapping) -> Source | None:
 def bulk_instants(view: View, table: str, date: str, where: str) -> tuple[datetime, ...]:
     """Return the instants with too many rows to be people: at least ``bulk_rows``, and 50 times what instants have on average.
 
-    A hash of 16 bits is counted first, so that millions of different instants are never grouped; exact all the same.
+    A hash of 16 bits is counted first, so that millions of different instants are never grouped; exact all the same. Where
+    no value of the hash is heavy enough, which is the rule, one look at the column has to do.
     """
-    row = view.connection.execute(
-        f"SELECT count({date}), approx_count_distinct({date}) FROM {table} s WHERE {where}"  # noqa: S608 - quoted
-    ).fetchone()
+    rows_of = f"FROM {table} s WHERE {where}"
+    heavy = view.connection.execute(
+        f"SELECT hash({date}) % 65536 AS h, count({date}) AS n {rows_of} GROUP BY h HAVING n >= {view.policy.staleness.bulk_rows}"
+    ).fetchall()
+    if not heavy:
+        return ()
+    row = view.connection.execute(f"SELECT count({date}), approx_count_distinct({date}) {rows_of}").fetchone()
     rows, distinct = row or (0, 0)
     threshold = max(view.policy.staleness.bulk_rows, 50 * rows // max(distinct, 1))
-    if rows < threshold:
+    buckets = ", ".join(str(h) for h, n in heavy if n >= threshold)
+    if not buckets:
         return ()
-    heavy = f"SELECT hash({date}) % 65536 FROM {table} s WHERE {where} AND {date} IS NOT NULL GROUP BY 1 HAVING count(*) >= {threshold}"  # noqa: S608
     found = view.connection.execute(
-        f"SELECT {date} FROM {table} s WHERE {where} AND {date} IS NOT NULL AND hash({date}) % 65536 IN ({heavy}) "  # noqa: S608
+        f"SELECT {date} {rows_of} AND {date} IS NOT NULL AND hash({date}) % 65536 IN ({buckets}) "
         f"GROUP BY 1 HAVING count(*) >= {threshold} ORDER BY 1"
     ).fetchall()
     return tuple(at for (at,) in found)
@@ -147,11 +152,13 @@ def life(view: View, target: str) -> str:
     as_of = f"TIMESTAMP {literal(view.as_of.isoformat(sep=' '))}"
     parts = []
     for source in view.sources.values():
-        business = source.entry.role in BUSINESS
-        reached = chains(view.mapping, source.entry, target)
+        reached = [
+            c
+            for c in chains(view.mapping, source.entry, target)
+            if all(s in view.tables and view.has(s, k) for s, k in c.steps)
+        ]
+        ways = []
         for chain in reached:
-            if any(step not in view.tables or not view.has(step, column) for step, column in chain.steps):
-                continue
             last = "arg_max(s_id, moment) FILTER (WHERE past)" if len(reached) > 1 else "NULL"
             rows = joined(
                 chain,
@@ -161,23 +168,26 @@ def life(view: View, target: str) -> str:
                 source.counts,
             )
             what = (
-                f"{literal(source.entry.name)} AS source, {'true' if business else 'false'} AS is_business, "
                 f"max(moment) FILTER (WHERE past) AS last_at, count(*) FILTER (WHERE past) AS times, {last} AS newest, "
                 f"count(*) FILTER (WHERE moment > {as_of}) AS future, count(*) FILTER (WHERE bad) AS unreadable, count(*) AS n"
             )
-            parts.append(f"SELECT target AS _id, {what} FROM ({rows}) GROUP BY 1")  # noqa: S608 - quoted
+            ways.append(f"SELECT target AS _id, {what} FROM ({rows}) GROUP BY 1")  # noqa: S608 - quoted
+        if len(ways) > 1:
+            # One row that two chains reach counts once: the most of any chain, or the number of different newest rows.
+            ways = [
+                "SELECT _id, max(last_at) AS last_at, greatest(max(times), count(DISTINCT newest)) AS times, NULL AS newest, "  # noqa: S608
+                f"max(future) AS future, max(unreadable) AS unreadable, max(n) AS n FROM ({' UNION ALL '.join(ways)}) GROUP BY _id"
+            ]
+        business = "true" if source.entry.role in BUSINESS else "false"
+        parts += [f"SELECT *, {business} AS is_business FROM ({way})" for way in ways]  # noqa: S608 - quoted
     if not parts:
         view.execute(
             f"CREATE OR REPLACE TEMP TABLE {quote(name)} (_id VARCHAR, last_at TIMESTAMP, times BIGINT, future BIGINT, "
             "unreadable BIGINT, business BIGINT, last_business TIMESTAMP)"
         )
     else:
-        # One row that two chains reach counts once: the most of any chain, or the number of different newest rows.
         view.execute(
-            f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS WITH p AS ({' UNION ALL '.join(parts)}), "  # noqa: S608 - quoted
-            "q AS (SELECT _id, source, any_value(is_business) AS is_business, max(last_at) AS last_at, "
-            "greatest(max(times), count(DISTINCT newest)) AS times, max(future) AS future, max(unreadable) AS unreadable, "
-            "max(n) AS n FROM p GROUP BY _id, source) "
+            f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS WITH q AS ({' UNION ALL '.join(parts)}) "  # noqa: S608 - quoted
             "SELECT _id, max(last_at) AS last_at, least(sum(times), 2)::BIGINT AS times, sum(future)::BIGINT AS future, "
             "sum(unreadable)::BIGINT AS unreadable, coalesce(sum(n) FILTER (WHERE is_business), 0)::BIGINT AS business, "
             "max(last_at) FILTER (WHERE is_business) AS last_business FROM q GROUP BY _id"
