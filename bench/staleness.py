@@ -163,12 +163,13 @@ def cdnow(folder: Path) -> dict[str, Any]:
     truth = np.array([i in back for i in ids])
     choosing = np.array([hashlib.sha256(i.encode()).digest()[0] % 2 == 0 for i in ids])
     who = np.repeat(np.arange(len(ids)), [len(bought[i]) for i in ids])
-    age, amount = (np.array([p[at] for i in ids for p in bought[i]], dtype=np.float64) for at in (0, 1))
+    days = np.array([p[0] for i in ids for p in bought[i]], dtype=np.float64)
+    amount = np.array([p[1] for i in ids for p in bought[i]], dtype=np.float64)
     recency = np.array([-min(p[0] for p in bought[i]) for i in ids], dtype=np.float64)
     frequency = np.array([len({p[0] for p in bought[i]}) for i in ids], dtype=np.float64)
 
     def decayed(tau: float, power: float) -> Numbers:
-        return np.bincount(who, amount**power * np.exp(-age / tau), minlength=len(ids))
+        return np.bincount(who, amount**power * np.exp(-days / tau), minlength=len(ids))
 
     tau, power = max(((t, p) for t in TAUS for p in POWERS), key=lambda k: auc(decayed(*k)[choosing], truth[choosing]))
     rankings = {
