@@ -232,7 +232,7 @@ def cross_check(
     picked = "_id, row_number() OVER () AS _line, false AS _deleted" + (", " + cells if cells else "")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE _steward_sample AS SELECT {picked} FROM {source}")  # noqa: S608
     problems: list[str] = []
-    plain = [Rule(r.expectation, r.predicate, r.windows) for r in rules]  # custom SQL looks at whole tables
+    plain = [Rule(r.expectation, r.predicate, r.twice) for r in rules]  # custom SQL looks at whole tables
     connection.execute(f"CREATE OR REPLACE TEMP TABLE _steward_ours AS {scan_sql(plain, '_steward_sample')}")
     ours: dict[str, set[int]] = {r.expectation.rule_id: set() for r in rules if not r.query}
     for number, line in connection.execute("SELECT unnest(failed), _line FROM _steward_ours").fetchall():
