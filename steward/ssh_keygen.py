@@ -103,7 +103,9 @@ class SshKeygenSigner:
             file.write_bytes(message)
             command = [program, "-Y", "sign", "-q", "-f", str(self._key), "-n", NAMESPACE.decode(), str(file)]
             try:
-                done = subprocess.run(command, stdout=subprocess.DEVNULL, timeout=self._timeout, check=False)  # fixed words; it may ask on the terminal
+                done = subprocess.run(
+                    command, stdout=subprocess.DEVNULL, timeout=self._timeout, check=False
+                )  # fixed words; it may ask on the terminal
             except subprocess.TimeoutExpired:
                 raise TrustError(N_("ssh-keygen did not sign in time.")) from None
             made = file.with_name("message.sig")
