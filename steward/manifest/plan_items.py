@@ -319,7 +319,12 @@ class Planner:
         return None
 
     def _reasons(self, key: RecordKey, own: bool) -> tuple[str, ...]:
-        codes = {_CODE.sub("_", f"{e.kind}.{e.rule_id}")[:100] for e in self.evidence.get(key, ())}
+        # A rule that is named after its kind already is not named twice.
+        named = (
+            r if r.startswith((k + ".", k + "ness")) else f"{k}.{r}"
+            for k, r in ((e.kind, e.rule_id) for e in self.evidence.get(key, ()))
+        )
+        codes = {_CODE.sub("_", name)[:100] for name in named}
         if not own:
             codes.add("cascade")
         return tuple(sorted(codes))[:64]
