@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -19,13 +19,11 @@ from steward.decisions import Decision, DecisionAction
 from steward.evidence import Evidence
 from steward.manifest.chunks import ids_digest
 from steward.manifest.codec import problem_of
+from steward.manifest.draft_rules import DraftRules, ObjectRules, RecordState
 from steward.manifest.format import Action, Item, RelatedSet, Rule, Survivor
 from steward.messages import N_
 from steward.policy import Protection, blocking
 from steward.records import Link, RecordKey
-
-if TYPE_CHECKING:
-    from steward.manifest.draft import DraftRules, ObjectRules, RecordState
 
 _GOES = frozenset({"soft_delete", "hard_delete", "merge_into"})
 _DEEPEST = 64
