@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 import shlex
 import shutil
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from steward.cli import main as steward_main
 from steward.errors import ExecutionError, StewardError, UsageError
-from steward.messages import N_, _
+from steward.messages import N_, _, language
 from steward.screen import Screen
 
 EXAMPLE = "steward demo --into demo --customers 1000 --seed 7"
@@ -333,7 +334,11 @@ class Demo:
             self._show(["steward", *texts])
         if result:
             done = subprocess.run(
-                [sys.executable, "-m", "steward.cli", *texts, "--json"], capture_output=True, text=True, check=False
+                [sys.executable, "-m", "steward.cli", *texts, "--json"],
+                capture_output=True,
+                text=True,
+                check=False,
+                env=self._environment(),
             )
             return self._json(done)
         code = steward_main([*texts, *(["--quiet"] if quiet or self.screen.quiet or self.screen.json else [])])
@@ -348,11 +353,18 @@ class Demo:
         command = [sys.executable, "-m", "steward.executor.cli", *texts]
         sys.stdout.flush()
         if result or self.screen.json:
-            return self._json(subprocess.run([*command, "--json"], capture_output=True, text=True, check=False))
-        done = subprocess.run(command, check=False)
+            return self._json(
+                subprocess.run([*command, "--json"], capture_output=True, text=True, check=False, env=self._environment())
+            )
+        done = subprocess.run(command, check=False, env=self._environment())
         if done.returncode:
             raise StewardError(N_("The stage stopped with exit code {code}."), code=done.returncode)
         return {}
+
+    @staticmethod
+    def _environment() -> dict[str, str]:
+        """This process's environment, with the language its screens speak."""
+        return {**os.environ, "STEWARD_LANGUAGE": language()}
 
     def _json(self, done: subprocess.CompletedProcess[str]) -> dict[str, object]:
         if done.stderr and (done.returncode or not self.screen.quiet):
