@@ -54,6 +54,7 @@ def test_a_reviewer_works_in_jupyterlab_by_keyboard_and_no_key_reaches_the_noteb
     requests: list[str] = []
     with browser() as chrome:
         page = chrome.new_page(viewport={"width": 1680, "height": 1100})
+        page.set_default_timeout(90_000)  # two cores may be busy with other tests
         page.on("request", lambda r: requests.append(r.url))
         page.goto(lab.url("review.ipynb"))
         page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.content?.widgets?.length > 3", timeout=90_000)
@@ -68,6 +69,7 @@ def test_a_reviewer_works_in_jupyterlab_by_keyboard_and_no_key_reaches_the_noteb
         log = DecisionLog.open(workspace)
         for n, k in enumerate(["m", "p", "n", "m", "m", "p", "m", "n", "p", "m"], 1):
             page.wait_for_selector(".sr-title h2")
+            page.wait_for_function("document.querySelector('.sr')?.contains(document.activeElement)")
             page.keyboard.press(k)
             page.wait_for_function("([n]) => document.querySelector('.sr-done').textContent.startsWith(n + ' of')", arg=[n])
             assert page.evaluate(cells) == before, k
