@@ -35,7 +35,7 @@ def millions(ws: Workspace, snapshot: object, size: int) -> None:
     ws.connection.execute(
         "INSERT INTO evidence SELECT $s, 'stale', 'contact', t._id || '-' || i, 'stale:contact:' || t._id || '-' || i, 'staleness', "
         "0.5 + (hash(i) % 5000) / 10000, 'No activity for 41 months.', '[]', '', 'p', sha256(i::VARCHAR) "
-        f"FROM range($n) r(i) JOIN (SELECT _id, row_number() OVER () - 1 AS k FROM {ws.table(snapshot, 'contact')}) t ON t.k = i % 40",  # type: ignore[arg-type]
+        f"FROM range($n) r(i) JOIN (SELECT _id, row_number() OVER () - 1 AS k FROM {ws.table(snapshot, 'contact')}) t ON t.k = i % 40",
         {"s": digest, "n": size},
     )
 
@@ -81,7 +81,7 @@ def main() -> int:
                     for o in ("learning", "size", "certainty")
                     for t in timed(lambda o=o: work.select(View(kind="stale", order=o)))
                 ]
-            )  # type: ignore[misc]
+            )
             jumps = iter(range(0, args.size, max(1, args.size // 60)))
             figures["page of 40 anywhere"] = spread(timed(lambda: work.page(n := next(jumps), n + 40), 50))
             rival = iter(range(0, args.size, max(1, args.size // 60)))
@@ -130,7 +130,7 @@ def in_browser(ws: Workspace, snapshot: object, folder: Path) -> dict[str, dict[
     out: dict[str, dict[str, float]] = {}
     with DecisionLog.open(folder / "browser.sqlite") as log, browser() as chrome:
         start = time.perf_counter()
-        panel = BlankPanel(chrome.new_page(), lambda send: Conversation(ReviewSession(ws, snapshot, log, "anna"), send))  # type: ignore[arg-type]
+        panel = BlankPanel(chrome.new_page(), lambda send: Conversation(ReviewSession(ws, snapshot, log, "anna"), send))
         out["panel usable after opening"] = spread([(time.perf_counter() - start) * 1000])
         panel.page.evaluate(_WATCH)
         for _ in range(40):

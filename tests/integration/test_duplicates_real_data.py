@@ -13,7 +13,7 @@ from tests.support.duplicates import fake1000, pairs_of_groups, precision_recall
 pytestmark = pytest.mark.real_data
 
 
-def _offered(result, at_least: float) -> set[tuple[str, str]]:  # type: ignore[no-untyped-def]
+def _offered(result, at_least: float) -> set[tuple[str, str]]:
     kept = result.pairs_frame().filter(pl.col("probability") >= at_least)
     return set(kept.select("left_id", "right_id").iter_rows())
 

@@ -17,7 +17,7 @@ from tests.support.duplicates import pairs_of_groups, precision_recall_f1
 
 
 @pytest.fixture(scope="module")
-def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple]:  # type: ignore[type-arg]
+def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple]:
     home = tmp_path_factory.mktemp("duplicates")
     url = f"sqlite:///{home / 'crm.db'}"
     truth = build_crm(url, customers=1_500, seed=23)
@@ -26,7 +26,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple]:  # type:
         yield ws, snapshot, truth, score_duplicates(ws, snapshot, "contact")
 
 
-def test_planted_duplicates_are_found_and_look_alikes_left_alone(taken: tuple) -> None:  # type: ignore[type-arg]
+def test_planted_duplicates_are_found_and_look_alikes_left_alone(taken: tuple) -> None:
     ws, snapshot, truth, summary = taken
     clusters = ws.clusters(snapshot, "contact")
     found = pairs_of_groups([[m.id for m in c.members] for c in clusters])
@@ -36,7 +36,7 @@ def test_planted_duplicates_are_found_and_look_alikes_left_alone(taken: tuple) -
     assert {c["column"] for c in summary.left_out if "column" in c} >= {"owner_id", "created_at"}
 
 
-def test_each_record_that_would_go_has_evidence_against_its_survivor(taken: tuple) -> None:  # type: ignore[type-arg]
+def test_each_record_that_would_go_has_evidence_against_its_survivor(taken: tuple) -> None:
     ws, snapshot, _, _ = taken
     survivors = {c.id: c.survivor for c in ws.clusters(snapshot, "contact")}
     goes = {m for c in ws.clusters(snapshot, "contact") for m in c.members if m != c.survivor}
@@ -47,7 +47,7 @@ def test_each_record_that_would_go_has_evidence_against_its_survivor(taken: tupl
         assert 0 <= e.score <= 1 and e.values
 
 
-def test_the_weights_of_a_pair_add_up_and_show_the_values(taken: tuple) -> None:  # type: ignore[type-arg]
+def test_the_weights_of_a_pair_add_up_and_show_the_values(taken: tuple) -> None:
     ws, snapshot, _, summary = taken
     cluster = ws.clusters(snapshot, "contact")[0]
     vectors = ws.pairs_of(snapshot, "contact", cluster.id)
@@ -61,7 +61,7 @@ def test_the_weights_of_a_pair_add_up_and_show_the_values(taken: tuple) -> None:
         assert all(w.left in (None, (values[w.field] or "").strip()) for w in vector.weights if w.field in values)
 
 
-def test_a_rejected_pair_is_apart_after_the_next_run(taken: tuple) -> None:  # type: ignore[type-arg]
+def test_a_rejected_pair_is_apart_after_the_next_run(taken: tuple) -> None:
     ws, snapshot, _, _ = taken
     first = ws.clusters(snapshot, "contact")[0].members
     pair = (RecordKey("contact", first[0].id), RecordKey("contact", first[1].id))

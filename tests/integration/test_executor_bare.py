@@ -195,7 +195,7 @@ def test_no_value_of_a_record_leaves_the_encrypted_backup(world: World, capsys: 
     chosen = sorted(k for k, r in records.items() if k.object == "contact" and not r.deleted)[:6]
     for key in chosen:
         run_sql(world, "UPDATE contact SET last_name = :c, email = :c WHERE id = :id", c=canary, id=key.id)
-    manifest = world.manifest({**dict.fromkeys(chosen[:4], "delete"), chosen[4]: ("merge_into", chosen[5].id)})  # type: ignore[dict-item]
+    manifest = world.manifest({**dict.fromkeys(chosen[:4], "delete"), chosen[4]: ("merge_into", chosen[5].id)})
     main(["plan", str(manifest), "--home", str(world.home), "--json"])
     main(["apply", str(manifest), "--home", str(world.home)])
     main(["status", "--home", str(world.home)])

@@ -76,7 +76,7 @@ def test_every_action_goes_and_comes_back_row_by_row(world: World) -> None:
     changed |= dict.fromkeys(live(world, "ticket")[:5], "delete")
     assert bare and companies
     manifest = world.manifest(
-        changed,  # type: ignore[arg-type]
+        changed,
         hard=["ticket"],
         anonymise={"contact": (FieldChange(field="email", method="null"), FieldChange(field="last_name", method="token"))},
     )

@@ -92,7 +92,7 @@ def _check_backed(world: World, manifest: str) -> None:
     from steward.executor.backup import decode_effects, open_frame, split_frames
 
     disk = RealDisk(world.home / "backup")
-    reader = world.reader  # type: ignore[attr-defined]
+    reader = world.reader
     saved: dict[str, set[str]] = {}
     for name in disk.names():
         if name.endswith(".frames"):
@@ -100,7 +100,7 @@ def _check_backed(world: World, manifest: str) -> None:
                 for effect in decode_effects(open_frame(frame, reader.key, manifest, name.removesuffix(".frames"), index)):
                     saved.setdefault(effect.before.key.id, set()).add(effect.before.digest)
     for id in told:
-        assert world.before[id] in saved.get(id, set()), f"{id} is gone and has no backup"  # type: ignore[attr-defined]
+        assert world.before[id] in saved.get(id, set()), f"{id} is gone and has no backup"
 
 
 def _world(tmp_path: Path, url: str) -> tuple[World, Path, list[RecordKey]]:
@@ -109,10 +109,10 @@ def _world(tmp_path: Path, url: str) -> tuple[World, Path, list[RecordKey]]:
     world = World(tmp_path, url, batch=5)
     records = world.records()
     chosen = sorted(k for k, r in records.items() if k.object == "activity" and not r.deleted)[:40]
-    world.before = {k.id: records[k].digest for k in chosen}  # type: ignore[attr-defined]
+    world.before = {k.id: records[k].digest for k in chosen}
     with world.executor() as executor:
-        world.key = executor.signer  # type: ignore[attr-defined]
-    world.reader = BackupReader(RealDisk(world.home / "backup"), load_identities(world.identity.read_text()))  # type: ignore[attr-defined]
+        world.key = executor.signer
+    world.reader = BackupReader(RealDisk(world.home / "backup"), load_identities(world.identity.read_text()))
     return world, world.manifest(dict.fromkeys(chosen, "delete")), chosen
 
 

@@ -69,7 +69,7 @@ def key(name: str, start: datetime = NOW - timedelta(days=100), end: datetime = 
 
 def person(id: str, *roles: str, tenant: str = "*", object: str = "*", keys: Sequence[Any] | None = None) -> Person:
     """A person with roles everywhere and the key of the same name."""
-    grants = tuple(Grant(role=r, tenant=tenant, object=object) for r in roles)  # type: ignore[arg-type]
+    grants = tuple(Grant(role=r, tenant=tenant, object=object) for r in roles)
     return Person(id=id, roles=grants, keys=tuple(keys if keys is not None else [key(id)]))
 
 

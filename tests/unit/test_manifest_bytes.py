@@ -55,7 +55,7 @@ def lines(*items: Item) -> bytes:
 def test_there_is_one_spelling_of_a_line(change: object) -> None:
     raw = lines(item(0))
     assert parse_chunk(raw) == [item(0)]
-    changed = change(raw)  # type: ignore[operator]
+    changed = change(raw)
     assert changed != raw
     with pytest.raises((MalformedManifestError, UnknownFieldError)):
         parse_chunk(changed)
@@ -146,9 +146,9 @@ def _restated(items: list[Item]) -> tuple[bytes, object, str]:
 )
 def test_items_that_contradict_each_other(items: list[Item]) -> None:
     raw, info, whole = _restated(items)
-    check_table(info)  # type: ignore[arg-type]
+    check_table(info)
     with pytest.raises(MalformedManifestError):
-        check_items(BytesSource(raw), info, whole)  # type: ignore[arg-type]
+        check_items(BytesSource(raw), info, whole)
 
 
 def test_records_whose_hashes_meet_by_chance_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,10 +157,10 @@ def test_records_whose_hashes_meet_by_chance_are_told_apart(monkeypatch: pytest.
 
     monkeypatch.setattr(chunks, "hash", lambda key: 1, raising=False)
     raw, info, whole = _restated([item(0), item(1)])
-    assert check_items(BytesSource(raw), info, whole) == {"contact/soft_delete": 2}  # type: ignore[arg-type]
+    assert check_items(BytesSource(raw), info, whole) == {"contact/soft_delete": 2}
     raw, info, whole = _restated([item(0), item(1, id=item(0).id)])
     with pytest.raises(MalformedManifestError):
-        check_items(BytesSource(raw), info, whole)  # type: ignore[arg-type]
+        check_items(BytesSource(raw), info, whole)
 
 
 def test_the_chunk_table_must_not_contradict_itself() -> None:
@@ -197,7 +197,7 @@ def test_no_items_is_no_manifest() -> None:
         write_items([], lambda raw: None)
 
 
-class Oracle(pymerkle.InmemoryTree):  # type: ignore[misc]
+class Oracle(pymerkle.InmemoryTree):
     """RFC 6962 by pymerkle."""
 
 
