@@ -29,6 +29,8 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 _LINE = msgspec.json.Decoder(Item)
 _OBJECT = "abcdefghijklmnopqrstuvwxyz0123456789_"
 _HEX = b"0123456789abcdef"
+_ALONE = 1 << 20
+"""Bytes up to which a second thread costs more than it saves."""
 
 
 class ItemSource(Protocol):
@@ -220,6 +222,13 @@ def check_bytes(
                 visit(raw)
         return
     whole = hashlib.sha256()
+    if info.bytes <= _ALONE:
+        for raw in walk_chunks(source, info):
+            whole.update(raw)
+            if visit is not None:
+                visit(raw)
+        _check_subject(whole.hexdigest(), sha256)
+        return
     with ThreadPoolExecutor(1) as second:
         pending: Future[None] | None = None
         for raw in walk_chunks(source, info):
@@ -230,7 +239,11 @@ def check_bytes(
                 visit(raw)
         if pending is not None:
             pending.result()
-    if whole.hexdigest() != sha256:
+    _check_subject(whole.hexdigest(), sha256)
+
+
+def _check_subject(found: str, signed: str) -> None:
+    if found != signed:
         raise MalformedManifestError(N_("The subject digest of the statement is not that of items.ndjson."))
 
 
