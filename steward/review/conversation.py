@@ -100,14 +100,18 @@ class Conversation:
         self._send_ahead(line)
 
     def _on_arrange(self, message: Mapping[str, Any]) -> None:
-        self._send({"type": "cases", "cases": [self._case(str(message["case"]), message)]})
+        self._send({"type": "cases", "token": message.get("token"), "cases": [self._case(str(message["case"]), message)]})
 
     def _on_decide(self, message: Mapping[str, Any]) -> None:
         case_id = str(message["case"])
-        group = self.session.decide(case_id, self._intent(message))
-        self._send({"type": "decided", "token": message.get("token"), "case": case_id, "group": group.id,
-                    "sentence": self._done(group)} | self._standing())  # fmt: skip
-        self._after(case_id, int(message.get("line", -1)))
+        intent = self._intent(message)
+        group = self.session.decide(case_id, intent)
+        line = int(message.get("line", -1))
+        # The next cases go with the answer: a front that did not know them when the key was pressed moves on at once,
+        # and never stands on a decided case where the next key would decide it again.
+        self._send({"type": "decided", "token": message.get("token"), "case": case_id, "group": group.id, "next": self._next(line),
+                    "stays": intent.action is DecisionAction.COMMENT, "sentence": self._done(group)} | self._standing())  # fmt: skip
+        self._after(case_id, line)
 
     def _on_undo(self, message: Mapping[str, Any]) -> None:
         self._marked(self.session.undo(), "undone", message)
@@ -146,11 +150,12 @@ class Conversation:
             return
         place = self.session.index.place(group.case_id) if self._knows(group.case_id) else None
         line = self.session.position(place) if place is not None else None
-        self._sent.clear()
-        self._send({"type": how, "token": message.get("token"), "case": group.case_id, "line": line,
+        self._sent = {group.case_id} if place is not None else set()
+        shown = [self._case(group.case_id, {})] if place is not None else []
+        self._send({"type": how, "token": message.get("token"), "case": group.case_id, "line": line, "cases": shown,
                     "sentence": group_sentence(group.records, group.cases)} | self._standing())  # fmt: skip
         if place is not None:
-            self._after(group.case_id, line if line is not None else -1)
+            self._send_ahead(line if line is not None else -1)
 
     def _knows(self, case_id: str) -> bool:
         try:
@@ -170,6 +175,8 @@ class Conversation:
 
     def _send_view(self, start: int) -> None:
         self._sent.clear()  # with a new view the front forgets the cases it had
+        first = [self.session.index.case_id(self.session.place_at(start))] if len(self.session) else []
+        self._sent.update(first)
         self._send(
             {
                 "type": "view",
@@ -181,19 +188,22 @@ class Conversation:
                 "states": sorted(int(s) for s in self.session.view.states),
                 "from": max(0, start - 20),
                 "rows": [self._row(r) for r in self.session.page(max(0, start - 20), start + 40)],
+                "cases": [self._case(case_id, {}) for case_id in first],
             }
             | self._standing()
         )
-        if len(self.session):
-            self._send_cases([self.session.index.case_id(self.session.place_at(start))])
+        if first:
             self._send_ahead(start)
 
     def _send_ahead(self, line: int) -> None:
         """Send the open cases after ``line``: which they are, and those that the front has not seen."""
+        following = self._next(line)
+        self._send({"type": "ahead", "after": line, "next": following})
+        self._send_cases([n["case"] for n in following])
+
+    def _next(self, line: int) -> list[Message]:
         lines = self.session.next_open(line, AHEAD)
-        ids = [self.session.index.case_id(self.session.place_at(n)) for n in lines]
-        self._send({"type": "ahead", "after": line, "next": [{"line": n, "case": c} for n, c in zip(lines, ids, strict=True)]})
-        self._send_cases(ids)
+        return [{"line": n, "case": self.session.index.case_id(self.session.place_at(n))} for n in lines]
 
     def _send_cases(self, ids: list[str]) -> None:
         for case_id in ids:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -208,9 +208,17 @@ _BOOT = """async ([source, words, reviewer]) => {
 class BlankPanel:
     """The panel on a page of its own, driven by a real conversation."""
 
-    def __init__(self, page: Page, conversation_of: Any, *, width: int = 1380) -> None:
+    def __init__(
+        self,
+        page: Page,
+        conversation_of: Any,
+        *,
+        width: int = 1380,
+        hold: Callable[[dict[str, Any]], bool] = lambda _answer: False,
+    ) -> None:
         self.page, self.requests, self.errors = page, [], []  # type: ignore[var-annotated]  # filled by the page's events
         self.answers: list[dict[str, Any]] = []
+        self.hold, self.held = hold, []  # type: ignore[var-annotated]  # filled by _hear
         page.set_viewport_size({"width": width, "height": 900})
         page.on("request", lambda r: self.requests.append(r.url))
         page.on("pageerror", lambda e: self.errors.append(str(e)))
@@ -227,7 +235,19 @@ class BlankPanel:
         self.conversation.handle(json.loads(text))
         said, self.answers = self.answers, []
         for answer in said:
-            self.page.evaluate("(t) => { window.hear(t) }", json.dumps(answer))
+            if self.hold(answer):
+                self.held.append(answer)
+            else:
+                self._tell(answer)
+
+    def _tell(self, answer: dict[str, Any]) -> None:
+        self.page.evaluate("(t) => { window.hear(t) }", json.dumps(answer))
+
+    def release(self, count: int | None = None) -> None:
+        """Let the page hear answers that were held back, oldest first: a kernel that is late."""
+        now, self.held = self.held[:count], self.held[len(self.held[:count]) :]
+        for answer in now:
+            self._tell(answer)
 
     def _answer(self, message: dict[str, Any]) -> None:
         self.answers.append(message)

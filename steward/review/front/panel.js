@@ -9,6 +9,9 @@ const ROW = 46, BLOCK = 60, TALLEST = 8_000_000;
 const KEYS = { m: "merge_into", d: "delete", p: "keep", n: "not_duplicate", a: "anonymise", l: "defer", e: "escalate", c: "comment",
                o: "reassign", z: "deactivate_user" };
 const KEY_OF = Object.fromEntries(Object.entries(KEYS).map(([k, a]) => [a, k.toUpperCase()]));
+// Keys that mean something, and those among them that concern the case on the screen.
+const KNOWN = /^([a-z/]|[1-9]|Arrow\w+|Page\w+|Home|End)$/, NEEDS_CASE = /^([mdpnaleczosxvb]|[1-9]|ArrowLeft|ArrowRight)$/;
+const PATIENCE = 15_000;  // ms without an answer, after which the panel says that nothing is known to be saved
 const ASK = new Set(["defer", "escalate", "comment", "reassign"]);
 
 export default { render({ model, el }) { return new Panel(model, el).start(); } };
@@ -47,6 +50,7 @@ class Panel {
     this.rows = new Map(); this.cases = new Map(); this.next = []; this.pending = new Map();
     this.total = 0; this.line = 0; this.focus = 0; this.armed = null; this.token = 0; this.viewNo = 0; this.arranged = {};
     this.onlyDifferences = false;
+    this.arranging = new Set(); this.held = [];  // arrangements under way, and the keys that wait for them
     const lang = this.w.lang || "en";
     this.number = new Intl.NumberFormat(lang); this.money = new Intl.NumberFormat(lang, { maximumFractionDigits: 2 });
     this.percent = new Intl.NumberFormat(lang, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -127,28 +131,35 @@ class Panel {
     switch (m.type) {
       case "view":
         this.viewNo++; this.total = m.total; this.rows.clear(); this.asked = new Set(); this.kind = m.kind; this.next = [];
-        this.cases.clear(); this.cacheRows(m.from, m.rows); this.progress(m.progress);
+        this.cases.clear(); for (const c of m.cases ?? []) this.cases.set(c.case, c);
+        this.arranging.clear(); this.cacheRows(m.from, m.rows); this.progress(m.progress);
         this.order.value = m.order;
         this.tall.style.height = Math.min(this.total * ROW, TALLEST) + "px";
         this.line = -1; this.go(this.total ? m.line : -1, true);
+        for (const k of this.held.splice(0, 1)) { this.held = []; this.notTaken(k.key); }
         if (!this.ready) { this.ready = true; this.list.focus({ preventScroll: true }); }
         break;
-      case "page": if (m.view === this.viewNo) { this.cacheRows(m.from, m.rows); this.paintList(); } break;
+      case "page":
+        if (m.view !== this.viewNo) break;
+        this.cacheRows(m.from, m.rows); this.paintList();
+        if (this.paintedCase !== this.currentCase()) this.paintSheet();  // its row came after the case itself
+        break;
       case "cases":
         for (const c of m.cases) { this.cases.set(c.case, c); const row = this.rowOf(c.case); if (row) row.state = c.state; }
         if (m.cases.some((c) => c.case === this.currentCase())) this.paintSheet();
-        this.paintList(); break;
+        this.paintList(); this.letGo(m.token, true); break;
       case "ahead": this.next = m.next; break;
-      case "decided": this.settle(m, true); this.progress(m.progress); break;
+      case "decided": { const p = this.settle(m, true); this.progress(m.progress); this.advance(m, p?.waits); break; }
       case "bulk_decided": this.closeDialog(); this.mark(m.sentence); break;
       case "undone": case "redone":
         this.mark(`${this.t(m.type)} · ${m.sentence}`); this.progress(m.progress); this.cases.clear();
+        for (const c of m.cases ?? []) this.cases.set(c.case, c);
         if (m.line !== null && m.line !== undefined) this.go(m.line, true); else this.paintSheet();
         break;
       case "nothing": this.mark(this.t(m.what === "undone" ? "nothing_to_undo" : "nothing_to_redo")); break;
       case "confirm": this.settle(m, false); this.arm(m.sentences); break;
-      case "refused": if (this.dialog) this.dialogError(m.sentence); else { this.settle(m, false); this.warn(m.sentence); } break;
-      case "failed": this.settle(m, false); this.warn(this.t("defect", { kind: m.kind })); break;
+      case "refused": if (this.dialog) this.dialogError(m.sentence); else { this.settle(m, false); this.warn(m.sentence); } this.letGo(m.token); break;
+      case "failed": this.settle(m, false); this.warn(this.t("defect", { kind: m.kind })); this.letGo(m.token); break;
       case "bulk": this.bulkPlanned(m); break;
     }
   }
@@ -159,10 +170,33 @@ class Panel {
   current() { const id = this.currentCase(); return id === undefined ? null : this.cases.get(id); }
 
   settle(m, ok) {
-    const p = this.pending.get(m.token); this.pending.delete(m.token);
+    const p = this.pending.get(m.token); this.pending.delete(m.token); clearTimeout(p?.patience);
     if (ok) { const row = this.rowOf(m.case); if (row) { row.state = 1; row.saving = false; } this.mark(m.sentence); }
-    else if (p) { const row = this.rowOf(p.case); if (row) row.saving = false; if (p.line !== undefined) this.go(p.line, true); this.saved.textContent = this.t("not_saved"); this.saved.dataset.ok = "no"; }
+    else if (p) { const row = this.rowOf(p.case); if (row) row.saving = false; if (p.view === this.viewNo) this.go(p.line, true); this.saved.textContent = this.t("not_saved"); this.saved.dataset.ok = "no"; }
     this.paintList();
+    return p;
+  }
+
+  // Where the next case was not known yet when the key was pressed, the screen moves on now; otherwise it has long done so.
+  advance(m, waits) {
+    if (m.next) this.next = m.next;
+    if (!waits || m.case !== this.currentCase() || !m.next?.length) return;
+    const after = m.next[0]; if (after.line === this.line) return;
+    if (this.cases.has(after.case)) this.knowRow(after);
+    this.go(after.line, true);
+  }
+  knowRow(after) { if (!this.rows.has(after.line)) this.rows.set(after.line, { ...this.cases.get(after.case), protected: false }); }
+
+  // A pressed key is never lost in silence: it waits for what is under way on this very case, or the panel says that it was not taken.
+  notTaken(key) { this.warn(this.t("not_taken", { key: key.length === 1 ? key.toUpperCase() : key })); }
+  letGo(token, ok = false) {
+    if (!this.arranging.delete(token) || (ok && this.arranging.size)) return;
+    const keys = this.held.splice(0);
+    if (!ok) { if (keys.length) this.notTaken(keys[0].key); return; }
+    for (const k of keys) {
+      if (k.case !== this.currentCase()) { this.notTaken(k.key); return; }  // meant for what was on the screen then, not for this
+      this.press(k.key, k.shift, k.inSheet);
+    }
   }
 
   mark(text) { this.saved.replaceChildren(); put(this.saved, "b", "", "✓"); plain(this.saved, " " + text); this.saved.dataset.ok = "yes"; this.strip.hidden = true; }
@@ -387,7 +421,7 @@ class Panel {
     if (c) for (const action of Object.values(KEYS)) {
       if (!c.actions.includes(action) || (action === "comment" || action === "reassign")) continue;
       const found = c.concerns[action] || [], no = found.some((x) => x.level === "refused");
-      const b = this.button(row, `sr-act sr-${action}` + (no ? " sr-no" : "") + (this.armed?.action === action ? " sr-armed" : ""), this.t("do_" + action), KEY_OF[action], () => this.act(action));
+      const b = this.button(row, `sr-act sr-${action}` + (no ? " sr-no" : "") + (this.armed?.action === action ? " sr-armed" : ""), this.t("do_" + action), KEY_OF[action], () => this.press(KEY_OF[action].toLowerCase(), false, false));
       if (no) { b.setAttribute("aria-disabled", "true"); b.title = found[0].sentence; }
     }
     const hints = put(f, "div", "sr-hints");
@@ -410,8 +444,18 @@ class Panel {
     if (tag === "SELECT" && !["Escape"].includes(event.key)) return;
     if (tag === "BUTTON" && (event.key === "Enter" || event.key === " ")) return;
     const k = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const inSheet = this.sheet.contains(event.target);
-    const done = () => event.preventDefault();
+    if (this.press(k, event.shiftKey, this.sheet.contains(event.target))) event.preventDefault();
+  }
+
+  // Returns whether the key means something here.
+  press(k, shift, inSheet) {
+    let known = true; const done = () => {};
+    if (this.arranging.size && k !== "Escape") {
+      if (!KNOWN.test(k)) return false;
+      this.held.push({ key: k, shift, inSheet, case: this.currentCase() }); this.saved.textContent = this.t("waiting"); this.saved.dataset.ok = "";
+      return true;
+    }
+    if (NEEDS_CASE.test(k) && !this.current() && this.total) { this.notTaken(k); return true; }
     if (k === "j" || (k === "ArrowDown" && !inSheet)) { done(); this.go(this.line + 1); }
     else if (k === "k" || (k === "ArrowUp" && !inSheet)) { done(); this.go(this.line - 1); }
     else if (k === "PageDown" && !inSheet) { done(); this.go(this.line + 10); } else if (k === "PageUp" && !inSheet) { done(); this.go(this.line - 10); }
@@ -420,10 +464,12 @@ class Panel {
     else if (k >= "1" && k <= "9" && k.length === 1) { done(); this.member(Number(k) - 1); }
     else if (k === "s") { done(); this.survivor(); } else if (k === "x") { done(); this.takeOut(); }
     else if (k === "v") { done(); this.onlyDifferences = !this.onlyDifferences; this.paintSheet(); }
-    else if (k === "u") { done(); this.say({ type: event.shiftKey ? "redo" : "undo", token: ++this.token }); } else if (k === "r") { done(); this.say({ type: "redo", token: ++this.token }); }
+    else if (k === "u") { done(); this.say({ type: shift ? "redo" : "undo", token: ++this.token }); } else if (k === "r") { done(); this.say({ type: "redo", token: ++this.token }); }
     else if (k === "/") { done(); this.search.focus(); this.search.select(); } else if (k === "b") { done(); this.openBulk(); }
-    else if (k === "Escape") { done(); if (this.armed) { this.armed = null; this.paintFoot(this.current()); } this.strip.hidden = true; this.list.focus(); }
+    else if (k === "Escape") { done(); this.held = []; if (this.armed) { this.armed = null; this.paintFoot(this.current()); } this.strip.hidden = true; this.list.focus(); }
     else if (KEYS[k]) { done(); this.act(KEYS[k]); }
+    else known = false;
+    return known;
   }
 
   member(i) { const c = this.current(); if (!c) return; this.focus = Math.max(0, Math.min(c.members.length - 1, i)); this.paintSheet(); this.sheet.querySelector("th.sr-focus")?.scrollIntoView({ block: "nearest", inline: "nearest" }); }
@@ -431,7 +477,7 @@ class Panel {
   arrange(change) {
     const c = this.current(); if (!c || c.kind !== "duplicate") return;
     this.arranged = { survivor: c.survivor, out: [...c.out], choices: this.arranged.choices || {}, ...change };
-    this.armed = null; this.say({ type: "arrange", case: c.case, ...this.arranged });
+    this.armed = null; this.arranging.add(++this.token); this.say({ type: "arrange", token: this.token, case: c.case, ...this.arranged });
   }
 
   survivor() { const c = this.current(), m = c?.members[this.focus]; if (m) { this.focus = 0; this.arrange({ survivor: m.id, out: c.out.filter((x) => x !== m.id), choices: {} }); } }
@@ -441,7 +487,9 @@ class Panel {
   // ---------------------------------------------------------------- deciding
 
   act(action) {
-    const c = this.current(); if (!c || !c.actions.includes(action)) return;
+    const c = this.current(); if (!c) return;
+    if (!c.actions.includes(action)) { this.warn(this.t("not_here", { action: this.t("do_" + action) })); return; }
+    if (action !== "comment" && [...this.pending.values()].some((p) => p.case === c.case)) { this.warn(this.t("still_saving")); return; }
     const found = c.concerns[action] || [], no = found.find((x) => x.level === "refused");
     if (no) { this.armed = null; this.paintFoot(c); this.warn(no.sentence); return; }
     if (ASK.has(action)) { this.openAsk(action); return; }
@@ -455,15 +503,16 @@ class Panel {
     const c = this.current(); if (!c) return;
     const token = ++this.token, line = this.line; this.lastAction = action; this.armed = null;
     const choices = {}; if (action === "merge_into") for (const x of c.result?.taken ?? []) choices[x.field] = x.id;
-    this.pending.set(token, { case: c.case, line });
+    const pending = { case: c.case, line, view: this.viewNo, patience: setTimeout(() => this.warn(this.t("no_answer")), PATIENCE) };
+    this.pending.set(token, pending);
     const row = this.rows.get(line); if (row) row.saving = true;
     this.saved.textContent = this.t("saving"); this.saved.dataset.ok = ""; this.strip.hidden = true;
     this.say({ type: "decide", token, line, case: c.case, action, survivor: c.survivor, out: c.out, choices, ...more });
     if (action === "comment") { this.paintList(); return; }
     const waiting = new Set([...this.pending.values()].map((p) => p.case));
     const after = this.next.find((n) => !waiting.has(n.case) && this.cases.has(n.case));
-    if (after) { this.rows.has(after.line) || this.rows.set(after.line, { ...this.cases.get(after.case), protected: false }); this.go(after.line); }
-    else { this.paintList(); this.paintFoot(this.current()); }
+    if (after) { this.knowRow(after); this.go(after.line); }
+    else { pending.waits = true; this.paintList(); this.paintFoot(this.current()); }
   }
 
   // ---------------------------------------------------------------- dialogs
