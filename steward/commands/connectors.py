@@ -11,12 +11,13 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
+from steward.commands.common import add_profiles
 from steward.errors import SchemaMismatchError, UsageError, printable
 from steward.messages import N_, _
 from steward.screen import Screen
 
 HELP = N_("show what each CRM can do, check access, propose a mapping")
-EXAMPLE = "steward connectors check --mapping mapping.toml --from crm.sqlite"
+EXAMPLE = "steward connectors check --mapping mapping.toml --from crm.sqlite\nsteward connectors check --profile acme"
 
 _SHOWN = (
     "conditional_delete", "transactional", "recycle_bin", "recycle_days", "restore_keeps_id", "restore_moves_version",
@@ -28,14 +29,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the words of this verb."""
     parts = parser.add_subparsers(dest="part", metavar="PART")
     check = parts.add_parser("check", help=_("show what would be read, and that nothing can be written"))
-    check.add_argument("--mapping", type=Path, required=True, metavar="FILE")
+    check.add_argument("--mapping", type=Path, metavar="FILE")
+    check.add_argument("--profile", metavar="NAME", help=_("a vendor's CRM, as a profile names it"))
+    add_profiles(check)
     propose = parts.add_parser("map", help=_("propose a mapping file from a database's schema"))
     propose.add_argument("--to", type=Path, metavar="FILE", help=_("write the proposal here instead of showing it"))
     propose.add_argument("--tenant", default="default")
     propose.add_argument("--environment", default="production", choices=("production", "sandbox", "test"))
     for part in (check, propose):
         part.add_argument(
-            "--from", dest="source", required=True, metavar="URL", help=_("SQLite file or database URL; ${VAR} is replaced")
+            "--from",
+            dest="source",
+            required=part is propose,
+            metavar="URL",
+            help=_("SQLite file or database URL; ${VAR} is replaced"),
         )
         for name in ("--json", "--quiet"):
             part.add_argument(name, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
@@ -103,6 +110,10 @@ def _check(args: argparse.Namespace, screen: Screen) -> int:
     from steward.crm.sql import SqlReader
     from steward.crm.sql_check import check_source
 
+    if args.profile is not None:
+        return _check_profile(args, screen)
+    if args.mapping is None or args.source is None:
+        raise UsageError(N_("Check what? Name a database with --mapping and --from, or a profile with --profile."))
     mapping = parse_mapping(read_mapping_text(args.mapping), where=args.mapping.name)
     with SqlReader(resolve(args.source), mapping) as reader:
         found = check_source(reader)
@@ -129,6 +140,50 @@ def _check(args: argparse.Namespace, screen: Screen) -> int:
         screen.warn(N_("The server's clock differs from this one by {seconds} seconds."), seconds=round(found.clock_seconds, 1))
     screen.next(f"steward snapshot --mapping {args.mapping} --from {args.source}")
     screen.result({**asdict(found), "capabilities": asdict(capabilities)})
+    return 0
+
+
+def _check_profile(args: argparse.Namespace, screen: Screen) -> int:
+    """Show what a vendor's credential is and may, before anything else runs with it."""
+    from steward.crm.profiles import read_profile
+    from steward.crm.registry import open_reader
+
+    profile = read_profile(args.profiles, args.profile)
+    with open_reader(profile) as reader:
+        access = reader.access()
+        objects = [
+            (o.name, o.source, len(reader.columns(o.name)), reader.count(o.name))
+            for o in reader.objects()
+            if o.name not in access.missing
+        ]
+        doubts = list(dict.fromkeys(reader.doubts))
+        capabilities, exact = reader.capabilities, reader.counts_exactly
+    screen.say(
+        N_("{where}: tenant {tenant}, environment {environment}."),
+        where=reader.wire.host, tenant=profile.tenant, environment=profile.environment,
+    )  # fmt: skip
+    said = [
+        [_("organisation"), access.organisation or "-"],
+        [_("environment, as the vendor says"), access.environment or _("not said")],
+        [_("acts as"), access.acts_as or "-"],
+        [_("scopes"), ", ".join(access.scopes) or _("not said")],
+        [_("could write"), _("not said") if access.may_write is None else _word(access.may_write)],
+    ]
+    screen.table(_("The credential"), [_("what"), _("said")], said)
+    live = _("live records") if exact else _("records, as the vendor says")
+    screen.table(_("What would be read"), [_("object"), _("table"), _("columns"), live], [list(o) for o in objects])
+    if access.may_write:
+        screen.warn(N_("This credential could write. Give the reader one that cannot."))
+    for name in access.missing:
+        screen.warn(N_("The credential does not reach {object}; what it protects would not be seen."), object=name)
+    for doubt in doubts:
+        screen.warn(N_("A snapshot would count as partial, and nothing could be deleted from it: {doubt}"), doubt=doubt)
+    if access.clock_seconds is not None and abs(access.clock_seconds) > 5:
+        screen.warn(
+            N_("The server's clock differs from this one by {seconds} seconds."), seconds=round(access.clock_seconds, 1)
+        )
+    screen.next(f"steward snapshot --profile {args.profile}")
+    screen.result({"profile": profile.name, "access": asdict(access), "doubts": doubts, "capabilities": asdict(capabilities)})
     return 0
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from steward.commands.common import workspace_of
+from steward.commands.common import add_profiles, workspace_of
 from steward.errors import UsageError
 from steward.messages import N_, _, ngettext
 from steward.screen import Screen
@@ -26,6 +26,7 @@ EXAMPLE = (
     "steward snapshot people.csv --id unique_id --workspace w\n"
     "steward snapshot --mapping mapping.toml --from sqlite:///crm.sqlite --workspace w\n"
     "steward snapshot --mapping mapping.toml --from exports/ --workspace w\n"
+    "steward snapshot --profile acme --workspace w\n"
     "steward snapshot --compare --workspace w"
 )
 
@@ -44,6 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WHERE",
         help=_("database URL or folder of export files; ${NAME} is taken from the environment"),
     )
+    parser.add_argument("--profile", metavar="NAME", help=_("a vendor's CRM, as a profile names it"))
+    add_profiles(parser)
     parser.add_argument("--id", dest="key", metavar="COLUMN", help=_("column of the id; several joined by +"))
     parser.add_argument("--object", metavar="NAME", help=_("name of the object; by default the file's name"))
     parser.add_argument("--role", choices=get_args(Role), help=_("what the object is; by default guessed from the headers"))
@@ -71,8 +74,10 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         with Workspace.open(workspace_of(args), read_only=True) as ws:
             return _compare(ws, args, screen)
     folder = workspace_of(args)
+    if args.profile is not None:
+        return _from_profile(args, folder, screen)
     if not (args.files or args.mapping):
-        raise UsageError(N_("What should be copied? Name export files, or a mapping with --mapping."))
+        raise UsageError(N_("What should be copied? Name export files, a mapping with --mapping, or a CRM with --profile."))
     now = datetime.now(UTC).replace(microsecond=0)
     mapping = _mapping(args.mapping) if args.mapping else None
     with screen.progress(N_("reading records"), None) as advance:
@@ -100,6 +105,24 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
             known = {s.digest for s in ws.snapshots()}
             snapshot = ws.take_snapshot(source, taken_at=now, progress=advance)
             return _report(ws, snapshot, snapshot.digest in known, screen)
+
+
+def _from_profile(args: argparse.Namespace, folder: Path, screen: Screen) -> int:
+    """Read a vendor's CRM; pages of a read that broke off are kept in the workspace, and it goes on with them."""
+    from steward.crm.profiles import read_profile
+    from steward.crm.registry import open_reader
+    from steward.store import Workspace
+
+    if args.files or args.mapping or args.source:
+        raise UsageError(N_("--profile says where the records are; leave files, --mapping and --from out."))
+    profile = read_profile(args.profiles, args.profile)
+    with Workspace.open(folder, create=True) as ws:
+        kept = folder / "reading" / re.sub(r"[^\w.-]", "_", args.profile)
+        with open_reader(profile, kept=kept) as reader, screen.progress(N_("reading records"), None) as advance:
+            known = {s.digest for s in ws.snapshots()}
+            snapshot = ws.take_snapshot(reader, taken_at=datetime.now(UTC).replace(microsecond=0), progress=advance)
+            reader.finished()
+        return _report(ws, snapshot, snapshot.digest in known, screen)
 
 
 def _mapping(path: Path) -> Mapping:

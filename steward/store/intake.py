@@ -99,6 +99,9 @@ def _take(connection: duckdb.DuckDBPyConnection, source: CrmReader | LoadsItself
         stats = []
         for entry in mapping.ordered():
             stats.append(_take_object(connection, schema, entry, source, intake))
+        if doubts := getattr(source, "doubts", ()):  # a vendor's reader knows why it may not have seen everything
+            intake.incomplete = True
+            intake.notes += list(dict.fromkeys(doubts))
         mapping = _mapping_of(source)  # files without a mapping get their roles from the headers
         digest = snapshot_digest(stats)
         complete = not (intake.incomplete or intake.rejects)
@@ -170,10 +173,11 @@ def _read_all(entry: ObjectMapping, writer: TableWriter, reader: CrmReader, inta
     if not writer.columns:
         writer.start(tuple(dict.fromkeys(_all_columns(entry))), where=entry.source)
     # Records may come and go while a vendor's API is paged; fewer than both counts means that some were not shown to us.
-    expected = min(counted, reader.count(entry.name))
-    if live < expected:
-        intake.incomplete = True
-        intake.notes.append(f"{entry.name}: the system counts {expected} records, {live} were read")
+    if getattr(reader, "counts_exactly", True):
+        expected = min(counted, reader.count(entry.name))
+        if live < expected:
+            intake.incomplete = True
+            intake.notes.append(f"{entry.name}: the system counts {expected} records, {live} were read")
 
 
 def _all_columns(entry: ObjectMapping) -> list[str]:

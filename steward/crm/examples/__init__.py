@@ -1,4 +1,4 @@
-"""Mapping files that ship with steward, to copy and change: CSV exports of two well-known sample CRMs.
+"""Mapping files that ship with steward, to copy and change: one per vendor, and CSV exports of two well-known sample CRMs.
 
 Left to others: the words (``steward.crm.mapping``), reading the files (``steward.store``).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-NAMES = ("northwind", "npsp")
+NAMES = ("copper", "northwind", "npsp")
 
 
 def example_mapping(name: str) -> str:
