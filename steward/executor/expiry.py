@@ -16,10 +16,10 @@ from steward.executor.disk import RealDisk
 from steward.executor.gates import TenantLock
 
 if TYPE_CHECKING:
-    from steward.executor.runner import Executor
+    from steward.executor.parts import Parts
 
 
-def expire(executor: Executor) -> dict[str, Any]:
+def expire(executor: Parts) -> dict[str, Any]:
     """Shred the keys of every manifest whose ``retainDays`` have passed since it ended; return what was done.
 
     The journal says so before the keys go: after a crash the rest is removed by the next call.

@@ -1,0 +1,83 @@
+"""``plan``: read everything a manifest names, sort it, estimate what applying costs, sign what was seen. Changes nothing.
+
+Left to others: sorting (``plan``), printing (``cli``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from steward.errors import NotYetValidError, ThresholdNotMetError
+from steward.executor.disk import RealDisk
+from steward.executor.documents import PlanPredicate
+from steward.executor.parts import Parts
+from steward.executor.plan import LiveDecider, Plan, make_plan, works_of
+from steward.executor.ports import Progress
+from steward.manifest.draft import whole_second
+from steward.manifest.format import PLAN_TYPE, Subject
+from steward.manifest_files import PLAN_NAME, ManifestFolder, write_file
+from steward.policy import parse_holds
+from steward.signing import ExaminedManifest, VerifiedManifest, examine, sign_statement, verify
+
+
+def plan_manifest(parts: Parts, manifest: Path, *, progress: Progress = None) -> tuple[Plan, PlanPredicate, Path]:
+    """Read everything the manifest names and sort it; write and sign the plan, change nothing.
+
+    A manifest that is not approved yet, or whose grace has not passed, is planned as well and says so: stewards may
+    want to see it before they sign.
+    """
+    folder = ManifestFolder(manifest)
+    trust = parts.trust()
+    context = parts.context(folder)
+    with folder.items() as items:
+        checked: ExaminedManifest
+        try:
+            checked = verify(folder.envelope(), items, trust, context)
+        except (ThresholdNotMetError, NotYetValidError):
+            checked = examine(folder.envelope(), items, trust, context)
+        vetoed = checked.vetoed if isinstance(checked, VerifiedManifest) else frozenset()
+        look = parts.look()
+        try:
+            held = frozenset(parse_holds(parts.holds_text()).entries)
+            decider = LiveDecider(
+                look, parts.home.mapping, parts.home.config.actor, parts.clock.now, checked.predicate.anonymise,
+                vetoed=lambda: vetoed, held=lambda: held,
+            )  # fmt: skip
+            started = parts.clock.monotonic()
+            plan = make_plan(works_of(checked.items), decider, progress=progress)
+            took = parts.clock.monotonic() - started
+        finally:
+            look.close()
+    said = _said(parts, checked, plan, took)
+    envelope = sign_statement(
+        [parts.signer],
+        subject=[Subject(name="statement", digest={"sha256": checked.digest})],
+        predicate_type=PLAN_TYPE,
+        predicate=said,
+    )
+    path = parts.home.path / "plans" / f"{checked.id}.plan.dsse.json"
+    path.parent.mkdir(exist_ok=True)
+    write_file(path, envelope, mode=0o600)
+    write_file(manifest / PLAN_NAME, envelope)
+    return plan, said, path
+
+
+def _said(parts: Parts, checked: ExaminedManifest, plan: Plan, took: float) -> PlanPredicate:
+    batch = parts.home.config.batch
+    rate = min(checked.predicate.limits.rate_per_minute, parts.home.config.limits.rate_per_minute) or 1
+    disk = RealDisk(parts.home.path / "backup")
+    applies = plan.applies
+    return PlanPredicate(
+        manifest_id=checked.id,
+        statement=checked.digest,
+        approved=isinstance(checked, VerifiedManifest),
+        at=whole_second(parts.clock.now()),
+        executor=parts.home.config.executor,
+        records=plan.records,
+        verdicts=dict(sorted(plan.verdicts.items())),
+        related=dict(sorted(plan.related.items())),
+        batches=-(-applies // batch),
+        seconds=int(max(took * 3, applies * 60 / (rate * 0.9))) + 1 if applies else 0,
+        backup_bytes=plan.bytes // 3 + 200 * (applies // batch + 1),
+        free_bytes=disk.free(),
+    )
