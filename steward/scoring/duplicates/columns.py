@@ -16,7 +16,8 @@ import numpy.typing as npt
 import polars as pl
 
 from steward.scoring.duplicates.definition import Definition, Field
-from steward.scoring.duplicates.kinds import KINDS, Kind
+from steward.scoring.duplicates.kinds import Kind
+from steward.scoring.duplicates.own import kind_of, text_of
 from steward.scoring.duplicates.standard import standardise
 from steward.scoring.duplicates.words import ROLE_MAILBOXES
 
@@ -108,7 +109,7 @@ def encode(text: pl.Series, kind: str) -> tuple[Codes, Text, Text]:
     raw = text.unique().drop_nulls().sort()
     if len(raw) == 0:
         return np.full(len(text), -1, np.int32), np.zeros(0, object), np.zeros(0, object)
-    key, latin = standardise(raw, kind)
+    key, latin = (raw, raw) if kind == "written" else standardise(raw, kind)
     forms = pl.DataFrame({"raw": raw, "key": key, "latin": latin})
     distinct = forms.drop_nulls("key").group_by("key").agg(pl.col("latin").min()).sort("key").with_row_index("code")
     mapped = forms.join(distinct.select("key", pl.col("code").cast(pl.Int32)), on="key", how="left").select("raw", "code")
@@ -142,7 +143,7 @@ def build(frame: pl.DataFrame, definition: Definition, *, ids: str, source: str 
     source : str, optional
         Column whose two values name the linked sources.
     """
-    coded = [encode(joined(frame, f.columns, f.first_filled), f.kind) for f in definition.fields]
+    coded = [encode(text_of(frame, f), f.form) for f in definition.fields]
     names = frame[ids].cast(pl.String).fill_null("").to_numpy().astype(object)
     order = content_order([codes for codes, _, _ in coded], names)
     if source is None:
@@ -153,7 +154,7 @@ def build(frame: pl.DataFrame, definition: Definition, *, ids: str, source: str 
     for field_, (codes, key, latin) in zip(definition.fields, coded, strict=True):
         codes = codes[order]
         counts = np.bincount(codes[codes >= 0], minlength=len(key)).astype(np.int64)
-        columns.append(Column(field_, KINDS[field_.kind], codes, key, latin, counts, np.zeros(len(key), bool)))
+        columns.append(Column(field_, kind_of(field_), codes, key, latin, counts, np.zeros(len(key), bool)))
     table = Table(names[order], order, side[order], columns)
     find_hubs(table)
     return table

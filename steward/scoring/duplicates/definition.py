@@ -1,9 +1,10 @@
 """The linkage definition: which fields are compared as what, and which blocking rules propose pairs; a TOML file.
 
 Written in recordlinkage's words: *index* rules name the keys that a candidate pair shares, *compare* entries name a field,
-its columns and its kind. Everything has a default, everything is checked, and an unknown word is refused with its place.
+its columns and its kind, and where an expert wants it the levels, the standard form and the weights. Everything has a
+default, everything is checked, and an unknown word is refused with its place.
 
-Left to others: proposing one for a table never seen (``profile``), running it (``link``).
+Left to others: proposing one for a table never seen (``profile``), levels of one's own (``own``), running it (``link``).
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ TRANSFORMS = ("whole", "sound", "start", "initial", "mailbox", "year", "words", 
 @, the year, its two rarest words in order, its last seven characters."""
 
 
+LOOK_ALIKES = ("household", "twins", "colleague", "town", "namesake", "namesake in town", "branch", "neighbour")
+"""Classes of look-alikes that a stored model may name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """What is compared.
@@ -41,12 +46,45 @@ class Field:
         Columns of the snapshot whose texts make the value.
     first_filled : bool
         Take the first column where it is filled, else the others joined.
+    standard : str
+        Standard form compared: a kind's name, or ``written`` for the text as it stands; empty for that of ``kind``.
+    levels : tuple of str
+        Levels between *exact* and *differs*, best first, such as ``jarowinkler 0.92``
+        (:mod:`steward.scoring.duplicates.own`); empty for those of the kind.
+    missing : str
+        Condition under which a pair of values counts as missing, for levels of one's own; empty: where a value is missing.
+    take : str
+        Expression over the columns that makes the value, such as ``substr(name, 1, 3)``; empty: the columns' text.
+    m, u : tuple of float
+        Probability of each level from *differs* to *exact*, among matches and among strangers; empty: the data say.
+    rare_counts_more : bool or None
+        Whether agreeing on a rare value weighs more; None: as usual for the kind.
     """
 
     name: str
     kind: str
     columns: tuple[str, ...] = ()
     first_filled: bool = False
+    standard: str = ""
+    levels: tuple[str, ...] = ()
+    missing: str = ""
+    take: str = ""
+    m: tuple[float, ...] = ()
+    u: tuple[float, ...] = ()
+    rare_counts_more: bool | None = None
+
+    @property
+    def plain(self) -> bool:
+        """True where nothing but the kind says how the field is compared."""
+        return (
+            not (self.standard or self.levels or self.missing or self.take or self.m or self.u)
+            and self.rare_counts_more is None
+        )
+
+    @property
+    def form(self) -> str:
+        """The standard form in force: a kind's name or ``written``."""
+        return self.standard or self.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +121,10 @@ class Definition:
         A rule that would compare more pairs than this is refused.
     block_at_most : int
         Records in one block; a larger block is left out and named.
+    prior : float or None
+        Probability that two random records match; None: the data say. With it and m and u of every field nothing is trained.
+    related : tuple of (str, float)
+        Look-alike classes and their pairs per match, for a stored model; see :mod:`steward.scoring.duplicates.train`.
     """
 
     fields: tuple[Field, ...]
@@ -91,14 +133,26 @@ class Definition:
     review_from: float = 0.01
     pairs_at_most: int = 40_000_000
     block_at_most: int = 1_500
+    prior: float | None = None
+    related: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def trained(self) -> bool:
+        """True where the definition holds a whole model: prior, m and u of every field."""
+        return self.prior is not None and bool(self.fields) and all(f.m and f.u for f in self.fields)
 
     @property
     def digest(self) -> str:
         """Hexadecimal sha256 of the definition's contents."""
-        body = [
+        body: list[Any] = [
             FORMAT, [[f.name, f.kind, list(f.columns), f.first_filled] for f in self.fields],
             [[list(k) for k in r.keys] for r in self.rules], self.cut, self.review_from, self.pairs_at_most, self.block_at_most,
         ]  # fmt: skip
+        if not all(f.plain for f in self.fields) or self.prior is not None or self.related:
+            body.append([
+                [[f.standard, list(f.levels), f.missing, f.take, list(f.m), list(f.u), f.rare_counts_more] for f in self.fields],
+                self.prior, [list(r) for r in self.related],
+            ])  # fmt: skip
         return hashlib.sha256(json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
 
     def toml(self) -> str:
@@ -111,14 +165,28 @@ class Definition:
             f"pairs_at_most = {self.pairs_at_most}",
             f"block_at_most = {self.block_at_most}",
         ]
+        if self.prior is not None:
+            lines.append(f"prior = {self.prior!r}")
         for f in self.fields:
             lines += ["", "[[compare]]", f"field = {_quoted(f.name)}", f"kind = {_quoted(f.kind)}"]
             lines.append(f"columns = [{', '.join(_quoted(c) for c in f.columns)}]")
             if f.first_filled:
                 lines.append("first_filled = true")
+            lines += [
+                f"{key} = {_quoted(text)}"
+                for key, text in (("standard", f.standard), ("missing", f.missing), ("take", f.take))
+                if text
+            ]
+            if f.levels:
+                lines.append(f"levels = [{', '.join(_quoted(x) for x in f.levels)}]")
+            lines += [f"{key} = [{', '.join(repr(x) for x in shares)}]" for key, shares in (("m", f.m), ("u", f.u)) if shares]
+            if f.rare_counts_more is not None:
+                lines.append(f"rare_counts_more = {str(f.rare_counts_more).lower()}")
         for r in self.rules:
             keys = ", ".join(_quoted(f if t == "whole" and ":" not in f else f"{f}:{t}") for f, t in r.keys)
             lines += ["", "[[index]]", f"keys = [{keys}]"]
+        if self.related:
+            lines += ["", "[related]", *(f"{_quoted(name)} = {odds!r}" for name, odds in self.related)]
         return "\n".join(lines) + "\n"
 
 
@@ -136,6 +204,13 @@ class _Compare(_Strict):
     kind: str
     columns: tuple[str, ...] = ()
     first_filled: bool = False
+    standard: str = ""
+    levels: tuple[str, ...] = ()
+    missing: str = ""
+    take: str = ""
+    m: tuple[float, ...] = ()
+    u: tuple[float, ...] = ()
+    rare_counts_more: bool | None = None
 
 
 class _Index(_Strict):
@@ -150,6 +225,8 @@ class _File(_Strict):
     review_from: float = 0.01
     pairs_at_most: int = 40_000_000
     block_at_most: int = 1_500
+    prior: float | None = None
+    related: dict[str, float] = {}
 
 
 def parse_definition(text: str, *, where: str = "linkage definition") -> Definition:
@@ -190,8 +267,44 @@ def parse_definition(text: str, *, where: str = "linkage definition") -> Definit
         raise _wrong(where, "cut must lie between 0 and 1")
     if not 0 < file.review_from < 1 or file.pairs_at_most < 1 or file.block_at_most < 2:
         raise _wrong(where, "review_from must lie between 0 and 1, limits must be positive")
-    fields = tuple(Field(c.field, c.kind, c.columns or (c.field,), c.first_filled) for c in file.compare)
-    return Definition(fields, tuple(rules), file.cut, file.review_from, file.pairs_at_most, file.block_at_most)
+    if file.prior is not None and not 0 < file.prior < 1:
+        raise _wrong(where, "prior must lie between 0 and 1")
+    fields = tuple(
+        Field(
+            c.field, c.kind, c.columns or (c.field,), c.first_filled, c.standard, c.levels, c.missing, c.take, c.m, c.u,
+            c.rare_counts_more,
+        )
+        for c in file.compare
+    )  # fmt: skip
+    for f in fields:
+        _check_expert(f, where)
+    related = tuple(sorted(file.related.items()))
+    for label, odds in related:
+        if label not in LOOK_ALIKES or not 0 <= odds < float("inf"):
+            raise _wrong(where, f"related {label!r} is none of {', '.join(LOOK_ALIKES)}, or its number is negative")
+    return Definition(
+        fields, tuple(rules), file.cut, file.review_from, file.pairs_at_most, file.block_at_most, file.prior, related
+    )
+
+
+def _check_expert(f: Field, where: str) -> None:
+    """Refuse expert settings that cannot be meant: a level nobody knows, shares that are no probabilities."""
+    from steward.scoring.duplicates.own import check_field
+
+    if f.standard and f.standard != "written" and f.standard not in KINDS:
+        raise _wrong(
+            where, f"standard {f.standard!r} of field {f.name!r} is neither 'written' nor one of {', '.join(sorted(KINDS))}"
+        )
+    size = check_field(f, lambda problem: _wrong(where, problem))
+    for key, shares in (("m", f.m), ("u", f.u)):
+        if not shares:
+            continue
+        if len(shares) != size:
+            raise _wrong(
+                where, f"{key} of field {f.name!r} needs {size} numbers, from 'differs' to 'exact'; it has {len(shares)}"
+            )
+        if min(shares) <= 0 or not 0.99 <= sum(shares) <= 1.01:
+            raise _wrong(where, f"{key} of field {f.name!r} must be positive numbers that sum to 1")
 
 
 def _wrong(where: str, problem: str) -> ScoringError:

@@ -25,15 +25,19 @@ from recordlinkage.base import BaseCompareFeature
 from steward.scoring.duplicates.columns import Column, encode
 from steward.scoring.duplicates.definition import Field
 from steward.scoring.duplicates.kinds import KINDS
+from steward.scoring.duplicates.own import compare_own, has_own_levels, parts_complete
 from steward.scoring.duplicates.words import short_forms
 
 Level = npt.NDArray[np.int8]
 Text = npt.NDArray[np.object_]
 
-SWAPPED = 1
+CROSSED = 1
+"""Level of ``given`` and of ``family`` where one of the names stands in the other's column."""
+
+SWAPPED = 2
 """Level of ``given`` for names in each other's column."""
 
-INITIAL = 2
+INITIAL = 3
 """Level of ``given`` for an initial that fits."""
 
 
@@ -57,20 +61,42 @@ def short_of(a: str, b: str) -> bool:
     return bool(groups.get(a, frozenset()) & groups.get(b, frozenset()))
 
 
-def _given(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:
+def _alike(a: Text, b: Text) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Return Jaro-Winkler similarities, and which pairs are at least loosely similar.
+
+    Jaro-Winkler alone holds *Fichtenhofer* for *Teichhofer* and *Davidson* for *Davies*; so many letters may differ only
+    where it is sure of the rest.
+    """
     jw = _similar(JaroWinkler.similarity, a, b)
-    out = np.where(jw >= 0.92, 5, np.where(jw >= 0.8, 3, 0)).astype(np.int8)
-    out[same] = 5  # written otherwise, sounds the same: 伟 and 薇
+    loose = jw >= 0.88
+    doubt = np.flatnonzero((jw >= 0.8) & ~loose)
+    loose[doubt] = _similar(OSA.normalized_similarity, a[doubt], b[doubt]) >= 0.65
+    return jw, loose
+
+
+def names_cross(given: Text, family: Text) -> npt.NDArray[np.bool_]:
+    """Tell which given names fit the family name beside them but for a slip or an initial."""
+    fits = _similar(JaroWinkler.similarity, given, family) >= 0.87
+    for i in np.flatnonzero(~fits):
+        a, b = given[i], family[i]
+        fits[i] = bool(a) and bool(b) and min(len(a), len(b)) == 1 and a[0] == b[0]
+    return fits
+
+
+def _given(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:
+    jw, loose = _alike(a, b)
+    out = np.where(jw >= 0.92, 6, np.where(loose, 4, 0)).astype(np.int8)
+    out[same] = 6
     for i in np.flatnonzero(jw < 0.92):
         left, right = a[i], b[i]
         if min(len(left), len(right)) == 1:
             out[i] = INITIAL if left[0] == right[0] else 0
         elif short_of(left, right):
-            out[i] = 4
+            out[i] = 5
         elif " " in left or " " in right:
             first, second = left.split(), right.split()
             if first and second and (first[0] == second[0] or short_of(first[0], second[0])):
-                out[i] = 4
+                out[i] = 5
     _generations(a, b, out)
     return out
 
@@ -89,13 +115,13 @@ def _generation(name: str) -> str:
 
 
 def _family(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:
-    jw = _similar(JaroWinkler.similarity, a, b)
-    out = np.where(jw >= 0.92, 2, np.where(jw >= 0.8, 1, 0)).astype(np.int8)
-    out[same] = 2
+    jw, loose = _alike(a, b)
+    out = np.where(jw >= 0.92, 3, np.where(loose, 2, 0)).astype(np.int8)
+    out[same] = 3
     for i in np.flatnonzero(out < 2):
         left, right = a[i], b[i]
         if (" " in left or " " in right) and {w for w in left.split() if len(w) > 2} & {w for w in right.split() if len(w) > 2}:
-            out[i] = max(out[i], 1)
+            out[i] = 2
     _generations(a, b, out)
     return out
 
@@ -154,10 +180,12 @@ def _email(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:
     domain = np.array([x[1] == y[1] for x, y in zip(split_a, split_b, strict=True)])
     near = _similar(JaroWinkler.similarity, local_a, local_b)
     edits = _similar(OSA.distance, a, b, np.int32)
+    local = _similar(OSA.distance, local_a, local_b, np.int32)
+    share = _similar(OSA.normalized_similarity, local_a, local_b)
     equal = (local_a == local_b) & np.array([len(v) >= 4 for v in local_a])
-    long = np.array([min(len(x), len(y)) >= 14 for x, y in zip(a, b, strict=True)])
     begins = np.array([x[:1] == y[:1] for x, y in zip(local_a, local_b, strict=True)])  # ajohnson@ is not kjohnson@
-    out = np.where(((edits <= 1) & begins) | ((edits == 2) & begins & (domain | long) & (near >= 0.8)), 2, 0)
+    two = (edits == 2) & np.where(domain, share >= 0.8, local <= 1)  # jwesford@ and jpemford@ are colleagues
+    out = np.where(begins & ((edits <= 1) | two) & (equal | (share >= 0.75)), 2, 0)
     return np.where((out == 0) & (equal | ((near >= 0.88) & (domain | (near >= 0.94)))), 1, out).astype(np.int8)
 
 
@@ -239,6 +267,8 @@ def compare_codes(column: Column, left: npt.NDArray[np.int32], right: npt.NDArra
         padded = np.append(column.shared, False)
         there &= ~((left == right) & padded[left])
     exact = there & (left == right)
+    if column.field.levels:  # an expert's field of several columns, one of them empty: equal, and yet not exact
+        exact &= np.append(parts_complete(column), False)[left]
     out[exact] = column.kind.exact
     todo = np.flatnonzero(there & ~exact)
     if not len(todo):
@@ -255,6 +285,8 @@ def compare_codes(column: Column, left: npt.NDArray[np.int32], right: npt.NDArra
 
 def compare_values(column: Column, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> Level:
     """Return the level of pairs of different values, given by their codes."""
+    if has_own_levels(column.field):
+        return np.minimum(compare_own(column, a, b), column.kind.exact - 1).astype(np.int8)
     left, right = column.latin[a], column.latin[b]
     level = COMPARE[column.kind.name](left, right, left == right)
     return np.minimum(level, column.kind.exact - 1).astype(np.int8)

@@ -19,6 +19,7 @@ from steward.scoring.duplicates.cut import choose_cut
 from steward.scoring.duplicates.definition import Definition
 from steward.scoring.duplicates.profile import Proposal, propose
 from steward.scoring.duplicates.score import Scored, Scorer, score_blocks
+from steward.scoring.duplicates.stored import stored_model, with_given
 from steward.scoring.duplicates.train import Model, fit
 
 
@@ -127,7 +128,7 @@ def link(
     if n < 2 or not definition.fields:
         return empty
     blocks = Blocks(table, definition)
-    model = fit(table, blocks, seed)
+    model = stored_model(table, definition) or with_given(fit(table, blocks, seed), definition)
     threshold = float(np.log2(definition.review_from / (1 - definition.review_from)))
     scorer = Scorer(table, model, threshold)
     pairs, compared = score_blocks(scorer, blocks, progress)

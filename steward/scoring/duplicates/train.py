@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from steward.scoring.duplicates.blocks import Blocks
-from steward.scoring.duplicates.columns import Table
+from steward.scoring.duplicates.columns import Column, Table
 from steward.scoring.duplicates.kinds import Kind
-from steward.scoring.duplicates.levels import INITIAL, SWAPPED, compare_codes, compare_values
+from steward.scoring.duplicates.levels import CROSSED, INITIAL, SWAPPED, compare_codes, compare_values, names_cross
 from steward.scoring.duplicates.model import Floats, WeightedECM, class_probabilities, log_likelihoods, one_hot, patterns
 
 Positions = npt.NDArray[np.int64]
@@ -97,22 +97,36 @@ def _see_names_in_mail(table: Table, levels: npt.NDArray[np.int8]) -> None:
 
 
 def _see_swaps(table: Table, left: Positions, right: Positions, levels: npt.NDArray[np.int8]) -> None:
-    """Recognise given and family names in each other's column."""
+    """Recognise names in each other's column, slips and initials included, and one name in the other's column."""
     names = [c.kind.name for c in table.columns]
     if "given" not in names or "family" not in names:
         return
     g, f = names.index("given"), names.index("family")
     given, family = table.columns[g], table.columns[f]
-    shared = {key: code for code, key in enumerate(family.key.tolist())}
-    cross = np.append(np.array([shared.get(k, -2) for k in given.key.tolist()], np.int64), -3)
-    doubt = np.flatnonzero((levels[:, g] == 0) & (levels[:, f] == 0))
+    doubt = np.flatnonzero((levels[:, g] <= 0) & (levels[:, f] <= 0) & ((levels[:, g] == 0) | (levels[:, f] == 0)))
     if not len(doubt):
         return
     a, b = left[doubt], right[doubt]
-    swapped = (cross[given.codes[a]] == family.codes[b]) & (cross[given.codes[b]] == family.codes[a])
-    rows = doubt[swapped]
-    levels[rows, g] = SWAPPED
-    levels[rows, f] = -1
+    one, other = _crossing(given, family, a, b), _crossing(given, family, b, a)
+    both_open = (levels[doubt, g] == 0) & (levels[doubt, f] == 0)
+    whole = both_open & one & other
+    levels[doubt[whole], g] = SWAPPED
+    part = (one | other) & ~whole
+    for at, rows in ((g, doubt[part & (levels[doubt, g] == 0)]), (f, doubt[part & (levels[doubt, g] != 0)])):
+        levels[rows, at] = CROSSED
+    levels[doubt[whole | (part & both_open)], f] = -1
+
+
+def _crossing(given: Column, family: Column, a: Positions, b: Positions) -> npt.NDArray[np.bool_]:
+    """Tell for which pairs the given name of the one fits the family name of the other; each pair of names once."""
+    x, y = given.codes[a].astype(np.int64), family.codes[b].astype(np.int64)
+    there = np.flatnonzero((x >= 0) & (y >= 0))
+    out = np.zeros(len(a), bool)
+    if not len(there):
+        return out
+    pair, inverse = np.unique(x[there] * len(family.key) + y[there], return_inverse=True)
+    out[there] = names_cross(given.latin[pair // len(family.key)], family.latin[pair % len(family.key)])[inverse]
+    return out
 
 
 Related = tuple[bool | Floats, ...]
@@ -127,17 +141,17 @@ def related_classes(table: Table, u: list[Floats]) -> tuple[list[Related], list[
     city goes with their postcode, whose given name goes with their family name.
     """
     kinds = [c.kind for c in table.columns]
-    names = {k.name for k in kinds}
+    names = {k.base for k in kinds}
 
     def of(shares: Callable[[Kind], bool], own: Sequence[str], twins: bool = False) -> Related:
         ways = [k.twins if twins else k.kin for k in kinds]
         out: list[bool | Floats] = []
         for k, way, strangers in zip(kinds, ways, u, strict=True):
-            if not way or k.name not in own:
+            if not way or k.base not in own:
                 out.append(shares(k))
                 continue
             p = np.array(way)
-            if k.name == "given":  # how many write initials is the table's habit, not the family's
+            if k.base == "given":  # how many write initials is the table's habit, not the family's
                 p[INITIAL] = 1.5 * strangers[INITIAL]
             out.append(p / p.sum())
         return tuple(out)
@@ -148,22 +162,22 @@ def related_classes(table: Table, u: list[Floats]) -> tuple[list[Related], list[
         found.append(("household", of(lambda k: not k.individual, ("given", "person", "email"))))
         if "birthdate" in names:
             found.append(
-                ("twins", of(lambda k: not k.individual or k.name == "birthdate", ("given", "person", "email"), twins=True))
+                ("twins", of(lambda k: not k.individual or k.base == "birthdate", ("given", "person", "email"), twins=True))
             )
         places = {"address", "city", "postcode", "category", "phone", "company", "domain"}
         if names & {"address", "phone", "company"}:
-            found.append(("colleague", of(lambda k: k.name in places, ())))
+            found.append(("colleague", of(lambda k: k.base in places, ())))
     place = {"city", "postcode", "category"}
-    found.append(("town", of(lambda k: k.name in place, ())))
+    found.append(("town", of(lambda k: k.base in place, ())))
     if people:
         whole = {"given", "family", "person", "category"}
-        found.append(("namesake", of(lambda k: k.name in whole, ())))
-        found.append(("namesake in town", of(lambda k: k.name in whole | place, ())))
+        found.append(("namesake", of(lambda k: k.base in whole, ())))
+        found.append(("namesake in town", of(lambda k: k.base in whole | place, ())))
     if not people:
-        found.append(("branch", of(lambda k: not (k.local or k.individual or k.name == "email"), ())))
+        found.append(("branch", of(lambda k: not (k.local or k.individual or k.base == "email"), ())))
     if "company" in names and names & {"address", "phone"} and not people:
         places = {"address", "city", "postcode", "category", "phone", "domain"}
-        found.append(("neighbour", of(lambda k: k.name in places, ("company",))))
+        found.append(("neighbour", of(lambda k: k.base in places, ("company",))))
     found = [(label, c) for label, c in found if sum(how is not False for how in c) >= 2 and not all(how is True for how in c)]
     return [c for _, c in found], [label for label, _ in found]
 
@@ -210,18 +224,34 @@ def estimate_u(table: Table, rng: np.random.Generator) -> list[Floats]:
         u = np.append(lower, max(exact, 0.25 / max(len(column.key), n)))
         u = np.maximum(u, 1e-9)
         out.append(u / u.sum())
-    _swapped_u(table, out)
+    _swapped_u(table, out, rng)
     return out
 
 
-def _swapped_u(table: Table, u: list[Floats]) -> None:
-    """Set the chance that strangers bear each other's names crosswise: both names must agree by chance."""
+def _swapped_u(table: Table, u: list[Floats], rng: np.random.Generator) -> None:
+    """Set the chance that strangers bear each other's names crosswise, from a cross of sampled names."""
     names = [c.kind.name for c in table.columns]
-    if "given" in names:
-        g = names.index("given")
-        other = float(u[names.index("family")][-1]) if "family" in names else float(u[g][-1])
-        u[g][SWAPPED] = max(float(u[g][-1]) * other, 1e-8)
-        u[g] /= u[g].sum()
+    if "given" not in names:
+        return
+    g = names.index("given")
+    cross = 1e-3
+    if "family" in names:
+        f = names.index("family")
+        given, family = table.columns[g], table.columns[f]
+        if given.filled and family.filled:
+            a = rng.choice(len(given.key), CROSS_SAMPLE, p=given.counts / given.filled)
+            b = rng.choice(len(family.key), CROSS_SAMPLE, p=family.counts / family.filled)
+            fits = names_cross(np.repeat(given.latin[a], CROSS_SAMPLE), np.tile(family.latin[b], CROSS_SAMPLE))
+            cross = (float(fits.sum()) + 1.0) / (len(fits) + 1.0)
+        u[f][CROSSED] = cross
+        u[f] /= u[f].sum()
+    u[g][CROSSED] = 2.0 * cross
+    u[g][SWAPPED] = max(cross * cross, 1e-8)
+    u[g] /= u[g].sum()
+
+
+CROSS_SAMPLE = 300
+"""Given and family names drawn for the chance that the one fits the other."""
 
 
 def fit(table: Table, blocks: Blocks, seed: int) -> Model:
