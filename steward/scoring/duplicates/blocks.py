@@ -11,15 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import polars as pl
-from recordlinkage.base import BaseIndexAlgorithm
 
-from steward.errors import ScoringError
 from steward.messages import N_
 from steward.scoring.duplicates.columns import Column, Table
 from steward.scoring.duplicates.definition import Definition, Rule
@@ -268,42 +265,14 @@ def enumerate_pairs(key: Positions, chunk: int = CHUNK) -> Iterator[tuple[Positi
         yield np.concatenate(lefts), np.concatenate(rights)
 
 
-class KeyIndex(BaseIndexAlgorithm):  # type: ignore[misc]  # recordlinkage has no types
-    """A blocking rule over equal columns for ``recordlinkage.Index``: sorted blocks instead of a merge.
+if TYPE_CHECKING:
+    pass
 
-    Parameters
-    ----------
-    on : str or list of str
-    """
 
-    def __init__(self, on: str | list[str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.on = [on] if isinstance(on, str) else list(on)
+def __getattr__(name: str) -> Any:
+    """Return :class:`KeyIndex`, which stands on recordlinkage and is loaded when asked for."""
+    if name == "KeyIndex":
+        from steward.scoring.duplicates.recordlinkage_parts import KeyIndex
 
-    def _codes(self, frames: list[pd.DataFrame]) -> Positions:
-        try:
-            both = pd.concat([f[self.on] for f in frames], ignore_index=True)
-        except KeyError as error:
-            raise ScoringError(
-                N_("The blocking rule names a column that the table does not have: {column}."), column=str(error)
-            ) from None
-        codes = both.groupby(self.on, sort=False, dropna=True).ngroup().to_numpy().astype(np.int64)
-        return np.where(both.isna().any(axis=1).to_numpy(), -1, codes)
-
-    def _dedup_index(self, df_a: pd.DataFrame) -> pd.MultiIndex:
-        found = list(enumerate_pairs(self._codes([df_a])))
-        left = np.concatenate([a for a, _ in found]) if found else np.zeros(0, np.int64)
-        right = np.concatenate([b for _, b in found]) if found else np.zeros(0, np.int64)
-        high, low = np.maximum(left, right), np.minimum(left, right)
-        return pd.MultiIndex.from_arrays([df_a.index.to_numpy()[high], df_a.index.to_numpy()[low]])
-
-    def _link_index(self, df_a: pd.DataFrame, df_b: pd.DataFrame) -> pd.MultiIndex:
-        key, cut = self._codes([df_a, df_b]), len(df_a)
-        lefts, rights = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for a, b in enumerate_pairs(key):
-            low, high = np.minimum(a, b), np.maximum(a, b)
-            across = (low < cut) & (high >= cut)
-            lefts.append(low[across])
-            rights.append(high[across] - cut)
-        left, right = np.concatenate(lefts), np.concatenate(rights)
-        return pd.MultiIndex.from_arrays([df_a.index.to_numpy()[left], df_b.index.to_numpy()[right]])
+        return KeyIndex
+    raise AttributeError(name)

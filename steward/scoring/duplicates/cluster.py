@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+
+from steward.scoring.duplicates.components import components
 
 Positions = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.int64]
@@ -64,8 +64,7 @@ def cluster(
     linked = margin > 0
     if not linked.any():
         return labels
-    graph = coo_matrix((np.ones(int(linked.sum()), np.int8), (left[linked], right[linked])), shape=(n, n))
-    _, component = connected_components(graph, directed=False)
+    component = components(n, left[linked], right[linked])
     sizes = np.bincount(component)
     forbidden = {(min(a, b), max(a, b)) for a, b in apart}
     inside = (component[left] == component[right]) & (sizes[component[left]] > 1)

@@ -12,19 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import polars as pl
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA, JaroWinkler
-from recordlinkage.base import BaseCompareFeature
 
-from steward.scoring.duplicates.columns import Column, encode
-from steward.scoring.duplicates.definition import Field
-from steward.scoring.duplicates.kinds import KINDS
+from steward.scoring.duplicates.columns import Column
 from steward.scoring.duplicates.own import compare_own, has_own_levels, parts_complete
 from steward.scoring.duplicates.words import short_forms
 
@@ -292,30 +287,14 @@ def compare_values(column: Column, a: npt.NDArray[np.int64], b: npt.NDArray[np.i
     return np.minimum(level, column.kind.exact - 1).astype(np.int8)
 
 
-class LevelFeature(BaseCompareFeature):  # type: ignore[misc]  # recordlinkage has no types
-    """One of our comparisons as a feature of ``recordlinkage.Compare``; gives levels, ``-1`` for missing.
+if TYPE_CHECKING:
+    pass
 
-    Parameters
-    ----------
-    left_on, right_on : str
-        Columns.
-    kind : str
-        Name of a kind, e.g. ``given`` or ``company``.
-    """
 
-    name = "level"
-    description = "Comparison levels of steward."
+def __getattr__(name: str) -> Any:
+    """Return :class:`LevelFeature`, which stands on recordlinkage and is loaded when asked for."""
+    if name == "LevelFeature":
+        from steward.scoring.duplicates.recordlinkage_parts import LevelFeature
 
-    def __init__(self, left_on: str, right_on: str, kind: str, label: str | None = None) -> None:
-        super().__init__(left_on, right_on, label=label)
-        self.kind = kind
-
-    def _compute_vectorized(self, s_left: pd.Series[Any], s_right: pd.Series[Any]) -> pd.Series[Any]:
-        both = pl.Series([None if pd.isna(v) else str(v) for v in [*s_left, *s_right]], dtype=pl.String)
-        codes, key, latin = encode(both.str.strip_chars().replace("", None), self.kind)
-        counts = np.bincount(codes[codes >= 0], minlength=len(key)).astype(np.int64)
-        column = Column(
-            Field(str(self.label or "x"), self.kind), KINDS[self.kind], codes, key, latin, counts, np.zeros(len(key), bool)
-        )
-        level = compare_codes(column, codes[: len(s_left)], codes[len(s_left) :])
-        return pd.Series(level, index=s_left.index)
+        return LevelFeature
+    raise AttributeError(name)

@@ -12,12 +12,10 @@ Left to others: u from the data (``train``), the levels (``levels``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import recordlinkage
-from recordlinkage.algorithms.nb_sklearn import ECM
 
 Floats = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int8]
@@ -50,7 +48,7 @@ def patterns(levels: Levels) -> tuple[Levels, npt.NDArray[np.int64], npt.NDArray
     return distinct, inverse.reshape(-1).astype(np.int64), counts.astype(np.int64)
 
 
-class WeightedECM(ECM):  # type: ignore[misc]  # recordlinkage has no types
+class PatternECM:
     """Expectation conditional maximisation over distinct comparison vectors.
 
     Parameters
@@ -83,7 +81,8 @@ class WeightedECM(ECM):  # type: ignore[misc]  # recordlinkage has no types
         max_iter: int = 200,
         atol: float = 1e-7,
     ) -> None:
-        super().__init__(init="given", max_iter=max_iter, binarize=None, atol=atol)
+        self.max_iter = max_iter
+        self.atol = atol
         self.sizes = tuple(sizes)
         self.related = tuple(tuple(row) for row in related)
         self.smoothing = smoothing
@@ -97,7 +96,7 @@ class WeightedECM(ECM):  # type: ignore[misc]  # recordlinkage has no types
         u: Sequence[Floats],
         fix_u: bool = True,
         shares: Sequence[float] | None = None,
-    ) -> WeightedECM:
+    ) -> Self:
         """Estimate m (and u where not fixed) and the shares of the classes.
 
         Parameters
@@ -200,9 +199,14 @@ def _shares(counts: Floats, otherwise: Floats) -> Floats:
     return counts / whole if whole > 0 else otherwise
 
 
-class PatternECMClassifier(recordlinkage.ECMClassifier):  # type: ignore[misc]  # recordlinkage has no types
-    """recordlinkage's classifier over :class:`WeightedECM`; ``prob`` and ``predict`` work on a pandas table of levels."""
+if TYPE_CHECKING:
+    pass
 
-    def __init__(self, kernel: WeightedECM) -> None:
-        super().__init__()
-        self.kernel = kernel
+
+def __getattr__(name: str) -> Any:
+    """Return the classes that stand on recordlinkage's; loading them takes longer than scoring a small table."""
+    if name in ("WeightedECM", "PatternECMClassifier"):
+        from steward.scoring.duplicates import recordlinkage_parts
+
+        return getattr(recordlinkage_parts, name)
+    raise AttributeError(name)

@@ -19,7 +19,7 @@ from steward.scoring.duplicates.blocks import Blocks
 from steward.scoring.duplicates.columns import Column, Table
 from steward.scoring.duplicates.kinds import Kind
 from steward.scoring.duplicates.levels import CROSSED, INITIAL, SWAPPED, compare_codes, compare_values, names_cross
-from steward.scoring.duplicates.model import Floats, WeightedECM, class_probabilities, log_likelihoods, one_hot, patterns
+from steward.scoring.duplicates.model import Floats, PatternECM, class_probabilities, log_likelihoods, one_hot, patterns
 
 Positions = npt.NDArray[np.int64]
 
@@ -194,6 +194,9 @@ LEAST_ODDS = {
 }
 """Pairs of look-alikes that are expected per match at least, whatever a table seems to show."""
 
+FLOOR_MATCHES = 60.0
+"""Matches up to which that holds; beyond them the table itself has shown whether it holds look-alikes."""
+
 
 def estimate_u(table: Table, rng: np.random.Generator) -> list[Floats]:
     """Return u per field: exact agreement counted, lower levels on a cross of sampled records."""
@@ -316,7 +319,7 @@ def _fit_once(table: Table, blocks: Blocks, drawn: list[_Sample], u: list[Floats
         seen = levels.copy()
         seen[:, sorted(own)] = -1
         distinct, _, counts = patterns(seen)
-        kernel = WeightedECM(sizes, related, smoothing=SMOOTHING, max_iter=80, atol=1e-4).fit(distinct, counts, m=start, u=u)
+        kernel = PatternECM(sizes, related, smoothing=SMOOTHING, max_iter=80, atol=1e-4).fit(distinct, counts, m=start, u=u)
         if kernel.shares_[0] <= 0.1:
             continue
         heard.append(rule.name)
@@ -375,7 +378,7 @@ def _mixture(
         mass = class_probabilities(log_likelihoods(hot, m, u, related), shares) * weight[:, None]
         new = mass.sum(axis=0) / all_pairs
         new[0] = max(new[0], least * 0.1)
-        new[2:] = np.maximum(new[2:], floor * new[0])
+        new[2:] = np.maximum(new[2:], floor * min(new[0], FLOOR_MATCHES / all_pairs))
         new[1] = max(1.0 - new[0] - new[2:].sum(), 1e-3)
         done = bool(np.allclose(new, shares, rtol=1e-3))
         shares = new
