@@ -1,54 +1,19 @@
-"""Showing a manifest from its verified bytes: what it does, its riskiest and some random items, who has signed and who must.
+"""Rendering the summary of a manifest on a terminal.
 
-Nothing shown comes from anywhere but bytes that were just checked. Left to others: the verbs.
+Nothing shown comes from anywhere but bytes that were just checked (``steward.signing.summary``). Left to others: the verbs.
 """
 
 from __future__ import annotations
 
-import heapq
-import os
-import random
-from collections.abc import Sequence
-from decimal import Decimal
-from pathlib import Path
-from typing import Any
-
 from steward.errors import StewardError
-from steward.manifest.format import IRREVERSIBLE, MANIFEST_TYPE, Item, ManifestPredicate
+from steward.manifest.format import Item
 from steward.messages import N_, _
 from steward.screen import Screen
-from steward.signing import ExaminedManifest, TrustStore
-from steward.signing.approvals import open_seats
-from steward.signing.statements import parse_statement, signed_envelope
+from steward.signing.summary import SHOWN, Difference, PlanDifference, Summary
 
-_RISK = {"hard_delete": 5, "anonymise": 4, "merge_into": 3, "deactivate_user": 2, "soft_delete": 1, "reassign": 0}
-SHOWN = 20
+__all__ = ["SHOWN", "row", "show"]
 
-
-def predicate_of(envelope: bytes) -> ManifestPredicate:
-    """Return what an envelope's payload says, **not yet trusted**; for finding the context to check it in."""
-    return parse_statement(signed_envelope(envelope, least=0)[0], MANIFEST_TYPE, ManifestPredicate)[0].predicate
-
-
-def choose(items: Any, seed: int, shown: int = SHOWN) -> tuple[list[Item], list[Item]]:
-    """Return the riskiest items and as many random ones, ``shown`` of each, in one pass.
-
-    Risk orders by action, then by what hangs on the record, then by how weak the evidence is.
-    """
-    dice = random.Random(seed)  # noqa: S311  # a sample for people, not a secret
-    sample: list[Item] = []
-    worst: list[tuple[tuple[int, int, int, int], Item]] = []
-    for at, item in enumerate(items):
-        risk = (_RISK[item.action], sum(r.count for r in item.related), -item.score, -item.seq)
-        if len(worst) < shown:
-            heapq.heappush(worst, (risk, item))
-        elif risk > worst[0][0]:
-            heapq.heapreplace(worst, (risk, item))
-        if len(sample) < shown:
-            sample.append(item)
-        elif (spot := dice.randrange(at + 1)) < shown:
-            sample[spot] = item
-    return [item for _risk, item in sorted(worst, key=lambda pair: pair[0], reverse=True)], sorted(sample, key=lambda i: i.seq)
+_COLUMNS = (N_("seq"), N_("record"), N_("action"), N_("score"), N_("reasons"), N_("hangs on it"), N_("reviewer"))
 
 
 def row(item: Item) -> tuple[object, ...]:
@@ -66,112 +31,111 @@ def row(item: Item) -> tuple[object, ...]:
     )
 
 
-def missing_seats(manifest: ExaminedManifest, trust: TrustStore) -> dict[str, list[str]]:
-    """Return the seats of each object that nobody has taken yet."""
-    people = [p for p in manifest.signers if p.id != manifest.predicate.proposer.person]
-    return {o: open_seats(seats, people, trust, manifest.predicate.tenant, o) for o, seats in manifest.needed.items()}
-
-
-def value_at_stake(workspace: Path | None, manifest: ExaminedManifest) -> dict[str, Any] | None:
-    """Return amounts and counts that hang on the records, from the workspace's snapshot of the same digest, where it is here."""
-    if workspace is None or not (workspace / "snapshots.duckdb").exists():
-        return None
-    try:
-        from steward.store import Workspace
-
-        with Workspace.open(workspace, read_only=True) as store:
-            snapshot = store.snapshot(manifest.predicate.snapshot.digest)
-            keys = [i.key for i in manifest.items]
-            amount, hanging = Decimal(0), 0
-            for start in range(0, len(keys), 20_000):
-                for impact in store.impact(snapshot, keys[start : start + 20_000]).values():
-                    amount += impact.amount
-                    hanging += impact.count
-            return {"amount": str(amount), "hanging": hanging}
-    except (StewardError, ImportError):
-        return None
-
-
-def show(
-    screen: Screen,
-    manifest: ExaminedManifest,
-    trust: TrustStore,
-    *,
-    held: Sequence[tuple[str, str, str]],
-    workspace: Path | None,
-    shown: int = SHOWN,
-) -> dict[str, Any]:
-    """Render a manifest; return the same for machines."""
-    said = manifest.predicate
+def show(screen: Screen, summary: Summary, plan_problem: StewardError | None = None) -> None:
+    """Render a summary."""
     screen.heading(
         N_("Manifest {id} for {tenant} / {system} / {environment}"),
-        id=manifest.id,
-        tenant=said.tenant,
-        system=said.system,
-        environment=said.environment,
+        id=summary.manifest_id,
+        tenant=summary.tenant,
+        system=summary.system,
+        environment=summary.environment,
     )
     screen.say(
         N_("{records} records. Proposed by {person} on {day}; runs from {start} until {end}."),
-        records=len(manifest),
-        person=said.proposer.person,
-        day=said.created_at.date(),
-        start=said.not_before.isoformat(),
-        end=said.expires_at.isoformat(),
+        records=summary.records,
+        person=summary.proposer,
+        day=summary.created_at.date(),
+        start=summary.not_before.isoformat(),
+        end=summary.expires_at.isoformat(),
     )
     screen.say(
         N_("Reviewed on snapshot {digest} of {taken}. Digest that is signed: {signed}"),
-        digest=said.snapshot.digest[:16],
-        taken=said.snapshot.taken_at.isoformat(),
-        signed=manifest.digest,
+        digest=summary.snapshot[:16],
+        taken=summary.snapshot_taken.isoformat(),
+        signed=summary.digest,
     )
-    rows = []
-    for kind, n in said.counts.items():
-        object, action = kind.split("/", 1)
-        size = said.snapshot.objects.get(object, 0)
-        rows.append(
+    screen.table(
+        N_("What it does"),
+        (N_("object"), N_("action"), N_("records"), N_("of object"), N_("restore")),
+        [
             (
-                object,
-                action,
-                n,
-                f"{100 * n / size:.2f} %" if size else "–",
-                _("for good") if action in IRREVERSIBLE else _("can be undone"),
+                line.object,
+                line.action,
+                line.records,
+                "–" if line.share is None else f"{line.share:.2f} %",
+                _("can be undone") if line.reversible else _("for good"),
             )
+            for line in summary.lines
+        ],
+    )
+    if summary.stake is not None:
+        screen.say(
+            N_("Value at stake: {amount} in {hanging} records that hang on these."),
+            amount=summary.stake.amount,
+            hanging=summary.stake.hanging,
         )
-    screen.table(N_("What it does"), (N_("object"), N_("action"), N_("records"), N_("of object"), N_("restore")), rows)
-    stake = value_at_stake(workspace, manifest)
-    if stake is not None:
-        screen.say(N_("Value at stake: {amount} in {hanging} records that hang on these."), **stake)
     else:
         screen.say(N_("Value at stake is not known here: the snapshot is not in this workspace."))
-    risky, sample = choose(manifest.items, int.from_bytes(os.urandom(8), "big"), shown)
-    columns = (N_("seq"), N_("record"), N_("action"), N_("score"), N_("reasons"), N_("hangs on it"), N_("reviewer"))
-    screen.table(N_("The riskiest"), columns, [row(i) for i in risky])
-    if len(manifest) > shown:
-        screen.table(N_("Some at random"), columns, [row(i) for i in sample])
-    if said.held_back.records:
-        screen.table(N_("Held back"), (N_("reason"), N_("records")), list(said.held_back.by_code.items()))
-    missing = missing_seats(manifest, trust)
-    screen.say(N_("Signed by: {people}."), people=", ".join(sorted(p.id for p in manifest.signers)) or _("nobody"))
-    for object, seats in manifest.needed.items():
-        lacking = missing[object]
+    screen.table(N_("The riskiest"), _COLUMNS, [row(i) for i in summary.riskiest])
+    if summary.sample:
+        screen.table(N_("Some at random"), _COLUMNS, [row(i) for i in summary.sample])
+    if summary.held_back:
+        screen.table(N_("Held back"), (N_("reason"), N_("records")), list(summary.held_back.items()))
+    _show_difference(screen, summary.since_last)
+    _show_plan(screen, summary.plan, plan_problem)
+    screen.say(N_("Signed by: {people}."), people=", ".join(summary.signed_by) or _("nobody"))
+    for object, seats in summary.needed.items():
+        lacking = summary.missing[object]
         screen.say(
             N_("{object} needs {seats}; {state}."),
             object=object,
             seats=", ".join(seats),
             state=_("complete") if not lacking else _("missing: ") + ", ".join(lacking),
         )
-    return {
-        "manifest_id": manifest.id,
-        "digest": manifest.digest,
-        "records": len(manifest),
-        "counts": said.counts,
-        "held_back": said.held_back.by_code,
-        "held_back_records": [{"object": o, "id": i, "code": c} for o, i, c in held[:1000]],
-        "signed_by": sorted(p.id for p in manifest.signers),
-        "needed": {o: list(s) for o, s in manifest.needed.items()},
-        "missing": missing,
-        "not_before": said.not_before.isoformat(),
-        "expires_at": said.expires_at.isoformat(),
-        "value_at_stake": stake,
-        "riskiest": [{"seq": i.seq, "object": i.object, "id": i.id, "action": i.action} for i in risky],
-    }
+    if not summary.complete:
+        screen.say(N_("They must have signed by {end}. Who has not signed has not agreed."), end=summary.expires_at.isoformat())
+
+
+def _show_difference(screen: Screen, found: Difference | None) -> None:
+    if found is None:
+        screen.say(N_("There is no earlier manifest beside this one to compare with."))
+        return
+    if found.signed_by is None:
+        signed = _("its signatures cannot be checked any more")
+    elif found.signed_by:
+        signed = _("signed by {people}").format(people=", ".join(found.signed_by))
+    else:
+        signed = _("never approved")
+    screen.say(
+        N_("Since the last manifest ({id} of {day}, {signed}): {new} records are new, {gone} are not in it any more, "
+           "{changed} have another action or target, {same} are the same."),
+        id=found.manifest_id, day=found.created_at.date(), signed=signed,
+        new=found.new, gone=found.gone, changed=found.changed, same=found.same,
+    )  # fmt: skip
+    rows = []
+    for kind, (then, now) in found.kinds.items():
+        object, action = kind.split("/", 1)
+        rows.append((object, action, then, now, f"{now - then:+d}"))
+    screen.table(N_("Beside the last manifest"), (N_("object"), N_("action"), N_("then"), N_("now"), N_("difference")), rows)
+    if found.new and found.same + found.changed:
+        screen.table(N_("New since then"), _COLUMNS, [row(i) for i in found.new_items])
+
+
+def _show_plan(screen: Screen, plan: PlanDifference | None, problem: StewardError | None) -> None:
+    if problem is not None:
+        screen.warn(N_("The plan beside the manifest does not hold: {problem}"), problem=problem.render(_))
+        return
+    if plan is None:
+        screen.say(N_("The executor has not planned it yet; what the records are now is not known here."))
+        return
+    screen.say(
+        N_("The executor {executor} read the records at {at}: {applies} of {records} would be applied."),
+        executor=plan.executor,
+        at=plan.at.isoformat(),
+        applies=plan.applies,
+        records=plan.records,
+    )
+    if plan.stays:
+        screen.table(N_("What would stay"), (N_("state"), N_("records")), list(plan.stays.items()))
+    if plan.related:
+        screen.table(N_("What hangs on them now"), (N_("field and rule"), N_("records")), list(plan.related.items()))

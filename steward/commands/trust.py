@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import re
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
+from steward.commands import _signers
 from steward.commands import _signing as shared
 from steward.errors import StewardError, ThresholdNotMetError, TrustError, UsageError
 from steward.manifest_files import MAX_TRUST_FILE, read_file, read_trust_folder, write_file, write_trust
@@ -81,7 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     rotate.add_argument("--threshold", type=int, help=_("how many of them must sign; two or more"))
     sign = verbs.add_parser("sign", help=_("sign the draft as a root holder"))
-    shared.add_key_arguments(sign)
+    _signers.add_signer_arguments(sign)
     pin = verbs.add_parser("pin", help=_("remember the digest of the first version, got another way than the files"))
     pin.add_argument("digest")
     verbs.add_parser("show", help=_("show the store and whether it holds"))
@@ -195,6 +197,11 @@ def _write(args: argparse.Namespace, screen: Screen, folder: Path, document: Tru
 
 
 def _sign(args: argparse.Namespace, screen: Screen, folder: Path) -> int:
+    with ExitStack() as closing:
+        return _sign_with(args, screen, folder, closing)
+
+
+def _sign_with(args: argparse.Namespace, screen: Screen, folder: Path, closing: ExitStack) -> int:
     if not (folder / DRAFT_NAME).exists():
         raise UsageError(N_("There is no draft to sign."), next_step=N_("See what is in force with: steward trust show."))
     chain = _versions(folder)
@@ -204,7 +211,7 @@ def _sign(args: argparse.Namespace, screen: Screen, folder: Path) -> int:
     if chain:
         holders |= {h.key.keyid: h.person for h in read_trust(chain[-1])[0].root.holders}
     _tell(screen, document)
-    signer = shared.open_key(args)
+    signer = _signers.open_signer(args, closing)
     if signer.keyid not in holders:
         raise TrustError(
             N_("This key belongs to no root holder of the store."),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
-from steward.commands import _show, _signing
+from steward.approval import predicate_of
+from steward.commands import _signers, _signing
 from steward.errors import UsageError
 from steward.manifest.format import Subject, VetoPredicate
 from steward.manifest_files import ManifestFolder
@@ -25,18 +27,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help=_("the manifest's folder"))
     parser.add_argument("--reason", required=True, help=_("why; no personal data, it is kept for good"))
     parser.add_argument("--item", type=int, action="append", metavar="SEQ", help=_("stop only this item (repeatable)"))
-    _signing.add_key_arguments(parser)
+    _signers.add_signer_arguments(parser)
     _signing.add_trust_arguments(parser)
 
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
     """Sign a veto and put it beside the manifest. A broken or expired manifest can be vetoed as well."""
+    with ExitStack() as closing:
+        return _run(args, screen, closing)
+
+
+def _run(args: argparse.Namespace, screen: Screen, closing: ExitStack) -> int:
     trust = _signing.open_trust(args)
     folder = ManifestFolder(args.folder)
-    said = _show.predicate_of(folder.envelope())
+    said = predicate_of(folder.envelope())
     if args.item and not all(0 <= seq < said.items.records for seq in args.item):
         raise UsageError(N_("The manifest has items 0 to {last}."), last=said.items.records - 1)
-    signer = _signing.open_key(args)
+    signer = _signers.open_signer(args, closing)
     moment = _signing.now()
     person, _key = trust.person_of(signer.keyid, moment)
     veto = VetoPredicate(

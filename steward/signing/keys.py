@@ -3,9 +3,9 @@
 A key's id is sha256 of its scheme and material, so one key in one scheme has one id. Its **material** is the key itself
 whatever the scheme: the same key as ``ed25519`` and as ``sshsig-ed25519`` is one material, and counts once.
 
-Private keys stand in OpenSSH format with bcrypt of at least 64 rounds. A file without a passphrase, with fewer rounds,
-or in a format whose passphrase is guessed fast (PKCS#8 as OpenSSL and most libraries write it: 2,048 rounds of PBKDF2)
-is refused. ``ssh-keygen -t ed25519 -a 100`` makes an acceptable file as well.
+Private keys stand in OpenSSH format with bcrypt of at least 64 rounds, or in PKCS#8 with strong scrypt (``pkcs8``). A file
+without a passphrase, with fewer rounds, or whose passphrase is guessed fast (PKCS#8 as most libraries write it: 2,048 rounds
+of PBKDF2) is refused. ``ssh-keygen -t ed25519 -a 100`` makes an acceptable file as well.
 
 Left to others: reading files and asking for passphrases (``steward.commands``), signing through ssh-keygen, agents and
 tokens (``steward.signing.sshsig`` and outside the core), who a key belongs to (``trust``).
@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from steward.errors import BadSignatureError, UntrustedKeyError, WeakKeyError
 from steward.messages import N_
+from steward.signing.pkcs8 import check_scrypt, is_pkcs8
 
 MIN_ROUNDS = 64
 MIN_PASSPHRASE = 8
@@ -79,6 +80,32 @@ class PublicKey:
 
     scheme: str
     public: str
+
+    @classmethod
+    def from_pem(cls, raw: bytes) -> PublicKey:
+        """Return the key of a PEM file (SubjectPublicKeyInfo): raw Ed25519, or ECDSA on P-256.
+
+        Raises
+        ------
+        UntrustedKeyError
+            Not PEM, or another kind of key.
+        """
+        try:
+            found = serialization.load_pem_public_key(raw)
+        except (ValueError, UnsupportedAlgorithm):
+            raise _unusable() from None
+        if isinstance(found, Ed25519PublicKey):
+            point = found.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+            key = cls("ed25519", base64.b64encode(point).decode())
+        elif isinstance(found, ec.EllipticCurvePublicKey) and isinstance(found.curve, ec.SECP256R1):
+            point = found.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+            key = cls("ecdsa-sha2-nistp256", base64.b64encode(point).decode())
+        else:
+            raise UntrustedKeyError(
+                N_("The public key is of a kind that is not used here."), next_step=N_("Use Ed25519, or ECDSA on P-256.")
+            )
+        key.check()
+        return key
 
     @property
     def keyid(self) -> str:
@@ -258,7 +285,10 @@ def load_key(raw: bytes, passphrase: Secret) -> FileSigner:
     """
     check_protection(raw)
     try:
-        key = serialization.load_ssh_private_key(raw, passphrase.reveal())
+        if is_pkcs8(raw):
+            key: object = serialization.load_pem_private_key(raw, passphrase.reveal())
+        else:
+            key = serialization.load_ssh_private_key(raw, passphrase.reveal())
     except (ValueError, TypeError, UnsupportedAlgorithm, struct.error):
         raise UntrustedKeyError(
             N_("The key file cannot be opened: wrong passphrase, or the file is damaged."),
@@ -270,13 +300,16 @@ def load_key(raw: bytes, passphrase: Secret) -> FileSigner:
 
 
 def check_protection(raw: bytes) -> int:
-    """Return the bcrypt rounds of a key file.
+    """Return how much work a guess at a key file's passphrase is: rounds of bcrypt, or N·r·p of scrypt.
 
     Raises
     ------
     WeakKeyError
-        Weakly or not protected, or not in OpenSSH format.
+        Weakly or not protected, or in another format.
     """
+    if is_pkcs8(raw):
+        n, r, p = check_scrypt(raw)
+        return n * r * p
     kind, kdf, rounds = _header(raw)
     if kind == "none" or kdf == "none":
         raise WeakKeyError(
@@ -299,7 +332,7 @@ def _header(raw: bytes) -> tuple[str, str, int]:
     lines = raw.strip().split(b"\n")
     if len(raw) > 16_384 or len(lines) < 3 or lines[0].strip() != _BEGIN or lines[-1].strip() != _END:
         raise WeakKeyError(
-            N_("The key file is not in OpenSSH format, the only one accepted."),
+            N_("The key file is neither in OpenSSH format nor an encrypted PKCS#8 file."),
             next_step=N_("Other formats guard their passphrase too weakly. Make a key with: steward keys new."),
         )
     try:
