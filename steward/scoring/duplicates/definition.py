@@ -59,6 +59,8 @@ class Field:
         Probability of each level from *differs* to *exact*, among matches and among strangers; empty: the data say.
     rare_counts_more : bool or None
         Whether agreeing on a rare value weighs more; None: as usual for the kind.
+    plain_frequency : bool
+        A value is as rare as its share of the table says, the record itself counted in, as in Splink.
     """
 
     name: str
@@ -72,12 +74,13 @@ class Field:
     m: tuple[float, ...] = ()
     u: tuple[float, ...] = ()
     rare_counts_more: bool | None = None
+    plain_frequency: bool = False
 
     @property
     def plain(self) -> bool:
         """True where nothing but the kind says how the field is compared."""
         return (
-            not (self.standard or self.levels or self.missing or self.take or self.m or self.u)
+            not (self.standard or self.levels or self.missing or self.take or self.m or self.u or self.plain_frequency)
             and self.rare_counts_more is None
         )
 
@@ -150,7 +153,7 @@ class Definition:
         ]  # fmt: skip
         if not all(f.plain for f in self.fields) or self.prior is not None or self.related:
             body.append([
-                [[f.standard, list(f.levels), f.missing, f.take, list(f.m), list(f.u), f.rare_counts_more] for f in self.fields],
+                [[f.standard, list(f.levels), f.missing, f.take, list(f.m), list(f.u), f.rare_counts_more, f.plain_frequency] for f in self.fields],
                 self.prior, [list(r) for r in self.related],
             ])  # fmt: skip
         return hashlib.sha256(json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
@@ -182,6 +185,8 @@ class Definition:
             lines += [f"{key} = [{', '.join(repr(x) for x in shares)}]" for key, shares in (("m", f.m), ("u", f.u)) if shares]
             if f.rare_counts_more is not None:
                 lines.append(f"rare_counts_more = {str(f.rare_counts_more).lower()}")
+            if f.plain_frequency:
+                lines.append("plain_frequency = true")
         for r in self.rules:
             keys = ", ".join(_quoted(f if t == "whole" and ":" not in f else f"{f}:{t}") for f, t in r.keys)
             lines += ["", "[[index]]", f"keys = [{keys}]"]
@@ -211,6 +216,7 @@ class _Compare(_Strict):
     m: tuple[float, ...] = ()
     u: tuple[float, ...] = ()
     rare_counts_more: bool | None = None
+    plain_frequency: bool = False
 
 
 class _Index(_Strict):
@@ -272,7 +278,7 @@ def parse_definition(text: str, *, where: str = "linkage definition") -> Definit
     fields = tuple(
         Field(
             c.field, c.kind, c.columns or (c.field,), c.first_filled, c.standard, c.levels, c.missing, c.take, c.m, c.u,
-            c.rare_counts_more,
+            c.rare_counts_more, c.plain_frequency,
         )
         for c in file.compare
     )  # fmt: skip
@@ -303,7 +309,7 @@ def _check_expert(f: Field, where: str) -> None:
             raise _wrong(
                 where, f"{key} of field {f.name!r} needs {size} numbers, from 'differs' to 'exact'; it has {len(shares)}"
             )
-        if min(shares) <= 0 or not 0.99 <= sum(shares) <= 1.01:
+        if min(shares) <= 0 or not 0.9 <= sum(shares) <= 1.1:
             raise _wrong(where, f"{key} of field {f.name!r} must be positive numbers that sum to 1")
 
 

@@ -65,5 +65,4 @@ def with_model(definition: Definition, model: Model, *, cut: float | None = None
 
 
 def _shares(given: tuple[float, ...]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    shares = np.array(given, np.float64)
-    return shares / shares.sum() if abs(float(shares.sum()) - 1.0) > 1e-9 else shares
+    return np.array(given, np.float64)  # as they stand: the ratio of m to u is the weight, also where a sum is a little off 1
