@@ -31,6 +31,7 @@ VERBS: dict[str, str] = {
     "decide": N_("let a written rule decide clear cases"),
     "propose": N_("draft a manifest from the decisions"),
     "inspect": N_("show what a manifest will do, from its verified bytes"),
+    "request": N_("ask for approval of a manifest"),
     "sign": N_("approve a manifest"),
     "veto": N_("stop a manifest, or single items of it"),
     "keys": N_("make a signing key"),
@@ -48,7 +49,7 @@ VERBS: dict[str, str] = {
 _WORKBENCH = {"duckdb", "polars", "pandas", "recordlinkage", "great_expectations", "ipywidgets", "anywidget", "fastexcel", "pyarrow",
               "rapidfuzz", "scipy", "phonenumbers", "pypinyin", "opencc", "jinja2", "matplotlib", "charset_normalizer", "openpyxl"}  # fmt: skip
 _EXTRA_OF = {"jupyterlab": "lab", "voila": "lab", "psycopg": "postgres", "starlette": "sandbox", "uvicorn": "sandbox",
-             "keyring": "keys", "securesystemslib": "keys"}  # fmt: skip
+             "keyring": "keys", "securesystemslib": "keys", "boto3": "aws", "hvac": "vault"}  # fmt: skip
 
 
 def _module(verb: str) -> ModuleType:
