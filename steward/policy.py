@@ -177,16 +177,21 @@ class Rule(_Strict, frozen=True):
     ----------
     applies : bool
         False where the CRM has no such thing; ``because`` must say why.
-    minimum_rows : int
-        A source with fewer live rows counts as not loaded, and protects.
+    minimum_rows : int or None
+        A source with fewer live rows counts as not loaded, and protects. None: 1 for objects; for lists and marked
+        columns, which may well be empty, 0.
     days : int
         For ``created_recently``.
     """
 
     applies: bool = True
     because: str = ""
-    minimum_rows: _Count = 1
+    minimum_rows: _Count | None = None
     days: Annotated[int, Meta(ge=1, le=3650)] = 90
+
+    def rows_expected(self, otherwise: int = 1) -> int:
+        """Least rows of a source that counts as loaded."""
+        return otherwise if self.minimum_rows is None else self.minimum_rows
 
 
 class Marked(_Strict, frozen=True):
@@ -303,6 +308,44 @@ class Backup(_Strict, frozen=True):
     retain_days: Annotated[int, Meta(ge=1, le=3650)] = 90
 
 
+class Figure(_Strict, frozen=True):
+    """A figure that reports need after its customers are gone: how many rows of ``object`` a year, and their worth.
+
+    Attributes
+    ----------
+    amount : tuple of str
+        Columns that are multiplied to the worth of a row; by default the ``amount`` of the mapping, else nothing.
+    less : str or None
+        Column with a share in [0, 1] that is taken off, such as a discount.
+    """
+
+    object: _Text
+    name: str = ""
+    amount: tuple[str, ...] = ()
+    less: str | None = None
+
+
+class History(_Strict, frozen=True):
+    """What the anonymous history table keeps of customers that go (``steward.scoring.history``).
+
+    Attributes
+    ----------
+    smallest : int
+        A line stands for at least so many customers; smaller ones are put together.
+    largest_percent : float
+        Nor does one customer make up more than this share of a line's amount.
+    segments : mapping of str to str
+        Object → column that reports group its customers by.
+    figures : tuple of Figure
+        By default every dated object of business that the mapping leads from to customers.
+    """
+
+    smallest: Annotated[int, Meta(ge=5, le=10_000)] = 10
+    largest_percent: Annotated[float, Meta(ge=10, le=90)] = 80
+    segments: dict[str, str] = {}
+    figures: tuple[Figure, ...] = ()
+
+
 class _File(_Strict, frozen=True):
     format: str
     version: _Text
@@ -317,6 +360,7 @@ class _File(_Strict, frozen=True):
     grace: Grace = Grace()
     snapshot: SnapshotAge = SnapshotAge()
     backup: Backup = Backup()
+    history: History = History()
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +380,7 @@ class Policy:
     grace: Grace
     snapshot: SnapshotAge
     backup: Backup
+    history: History = History()
 
     def rule(self, code: str) -> Rule:
         """The rule of one protection; one that the file does not name is in force with its built-in values."""
@@ -423,6 +468,7 @@ def parse_policy(text: str, *, where: str = "policy") -> Policy:
         grace=raw.grace,
         snapshot=raw.snapshot,
         backup=raw.backup,
+        history=raw.history,
     )
 
 

@@ -76,11 +76,16 @@ class SoftDelete(_Strict, frozen=True):
 
 
 class OpenWhen(_Strict, frozen=True):
-    """Which records are open business: ``column`` holds one of ``values``, or ``not_in`` none of them."""
+    """Which records are open business: ``column`` holds one of ``values``, or ``not_in`` none of them, or is ``empty``.
+
+    With ``values`` and ``not_in`` a column that holds nothing counts as open, for its state is not known. ``empty`` is for
+    columns that are filled when the business ends, such as the day of shipping: open is what holds nothing.
+    """
 
     column: str
     values: tuple[str, ...] = ()
     not_in: tuple[str, ...] = ()
+    empty: bool = False
 
 
 class ActivityBy(_Strict, frozen=True):
@@ -264,5 +269,5 @@ def _check(name: str, entry: ObjectMapping, objects: MappingABC[str, ObjectMappi
                 N_("The mapping {where}: on_delete of {object} names {column}, which is not in its parents."), column=column
             )
     for rule in (entry.open_when, entry.active_when):
-        if rule is not None and bool(rule.values) == bool(rule.not_in):
-            raise refuse(N_("The mapping {where}: {object} needs exactly one of 'values' and 'not_in'."))
+        if rule is not None and sum((bool(rule.values), bool(rule.not_in), rule.empty)) != 1:
+            raise refuse(N_("The mapping {where}: {object} needs exactly one of 'values', 'not_in' and 'empty'."))

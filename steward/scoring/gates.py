@@ -10,6 +10,7 @@ from datetime import datetime
 from steward.messages import N_
 from steward.policy import Policy, Reason, hundredths, too_old
 from steward.records import Snapshot
+from steward.scoring.relations import earlier_snapshots
 from steward.store import Workspace
 
 
@@ -68,10 +69,5 @@ def gates(ws: Workspace, snapshot: Snapshot, policy: Policy, *, now: datetime | 
 
 def _before(ws: Workspace, snapshot: Snapshot) -> Snapshot | None:
     """The newest earlier snapshot of the same source."""
-    same = (snapshot.system, snapshot.tenant, snapshot.environment)
-    earlier = [
-        s
-        for s in ws.snapshots()
-        if (s.system, s.tenant, s.environment) == same and s.taken_at < snapshot.taken_at and s.digest != snapshot.digest
-    ]
-    return max(earlier, key=lambda s: s.taken_at) if earlier else None
+    earlier = earlier_snapshots(ws, snapshot)
+    return earlier[-1] if earlier else None

@@ -2,16 +2,21 @@
 
 An activity may point to a contact, the contact to a company: the company's last activity is then found over two steps.
 Chains follow the ``parents`` of the mapping, never through users, never twice through the same object, at most three
-steps. Left to others: what is made of them (``staleness``).
+steps. It also knows which snapshots came before. Left to others: what is made of them (``staleness``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from steward.crm.mapping import Mapping, ObjectMapping
+from steward.records import Snapshot
 from steward.store.sql import quote
+
+if TYPE_CHECKING:
+    from steward.store import Workspace
 
 DEPTH = 3
 CUSTOMER_ROLES = ("person", "company", "lead")
@@ -41,6 +46,17 @@ def chains(mapping: Mapping, source: ObjectMapping, target: str) -> list[Chain]:
     if source.name != target:
         walk(source, (), frozenset({source.name}))
     return sorted(found, key=lambda c: (len(c.steps), c.steps))
+
+
+def earlier_snapshots(ws: Workspace, snapshot: Snapshot) -> list[Snapshot]:
+    """Return the snapshots of the same source that were taken before this one, the oldest first."""
+    same = (snapshot.system, snapshot.tenant, snapshot.environment)
+    found = [
+        s
+        for s in ws.snapshots()
+        if (s.system, s.tenant, s.environment) == same and s.taken_at < snapshot.taken_at and s.digest != snapshot.digest
+    ]
+    return sorted(found, key=lambda s: s.taken_at)
 
 
 def of_roles(mapping: Mapping, *roles: str) -> Iterator[ObjectMapping]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 import duckdb
 import pyarrow as pa
 
-from steward.crm.mapping import Mapping, ObjectMapping
+from steward.crm.mapping import Mapping, ObjectMapping, OpenWhen
 from steward.records import RecordKey
 from steward.store.model import ChildImpact, Impact
 from steward.store.sql import literal, quote
@@ -20,12 +20,16 @@ from steward.store.sql import literal, quote
 def open_sql(entry: ObjectMapping) -> str | None:
     """Return SQL that is true for open business; None where the mapping does not say which records are open."""
     rule = entry.open_when
-    if rule is None:
-        return None
-    column = quote(rule.column)
+    return None if rule is None else holds_sql(quote(rule.column), rule)
+
+
+def holds_sql(cell: str, rule: OpenWhen) -> str:
+    """Return SQL, never NULL, of a rule over a quoted text column; a state that is not known counts as open."""
+    nothing = f"coalesce(trim({cell}), '') = ''"
+    if rule.empty:
+        return f"({nothing})"
     values = ", ".join(literal(v) for v in rule.values or rule.not_in)
-    # Unknown state counts as open: it must protect.
-    return f"coalesce({column} {'IN' if rule.values else 'NOT IN'} ({values}), true)"
+    return f"({nothing} OR {cell} {'IN' if rule.values else 'NOT IN'} ({values}))"
 
 
 def read_impact(

@@ -207,10 +207,20 @@ class TableWriter:
 
     def repeated_ids(self, limit: int = 3) -> tuple[int, list[tuple[str, list[tuple[str, int | None]]]]]:
         """Return how many ids occur more than once, and a few of them with their places."""
-        found = self.connection.execute(
-            f"SELECT _id, list((_file, _line) ORDER BY _line) FROM {self.table} GROUP BY _id HAVING count(*) > 1 ORDER BY _id"
-        ).fetchall()
-        return len(found), [(str(i), [(str(f), n) for f, n in places[:3]]) for i, places in found[:limit]]
+        # Places are asked for in a second look: a list per id of ten million ids does not fit into memory, counts spill.
+        shared = [
+            str(i)
+            for (i,) in self.connection.execute(
+                f"SELECT _id FROM {self.table} GROUP BY _id HAVING count(*) > 1 ORDER BY _id"
+            ).fetchall()
+        ]
+        some = []
+        for id in shared[:limit]:
+            places = self.connection.execute(
+                f"SELECT _file, _line FROM {self.table} WHERE _id = ? ORDER BY _line LIMIT 3", [id]
+            ).fetchall()
+            some.append((id, [(str(f), n) for f, n in places]))
+        return len(shared), some
 
     def take_out_repeated(self) -> list[tuple[str, int, str]]:
         """Remove every row that shares its id with another and return their files, lines and ids."""

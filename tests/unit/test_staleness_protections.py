@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steward.policy import PROTECTIONS, Holds, blocking, parse_holds
+from steward.policy import HELD, PROTECTIONS, Holds, blocking, parse_holds
 from steward.records import RecordKey
 from steward.scoring.staleness import StalenessSummary, score_staleness
 from steward.store import Workspace
@@ -169,7 +169,7 @@ def test_each_with_its_source_missing_stops_it_too(tmp_path: Path, code: str, ho
 
 def test_no_hold_list_protects_everything(tmp_path: Path) -> None:
     found, summary, _ws = score(tmp_path, World(), Holds.absent())
-    assert found == ["unknown_legal_hold"]
+    assert found == sorted(f"unknown_{code}" for code in HELD)
     assert summary.protected == summary.records
 
 

@@ -9,14 +9,19 @@ Left to others: the score (``score``), what a protection stops (``steward.policy
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pyarrow as pa
 
 from steward.crm.mapping import ObjectMapping
-from steward.policy import OPEN_BUSINESS, Holds, Retention, retained_until, years_for
-from steward.scoring.relations import CUSTOMER_ROLES, Chain, chains, joined, of_roles
+from steward.policy import HELD, OPEN_BUSINESS, Holds, Marked, Retention, retained_until, years_for
+from steward.scoring.relations import CUSTOMER_ROLES, Chain, chains, earlier_snapshots, joined, of_roles
 from steward.scoring.staleness.activity import View, life, loaded_rows, months_sql
+from steward.store.impact import holds_sql
 from steward.store.sql import literal, quote
+
+_LOOK_BACK = 24
+"""Earlier snapshots that are asked whether a record was gone."""
 
 _WORD = {
     "open_deal": "open deal",
@@ -77,33 +82,52 @@ class Protector:
     # ------------------------------------------------------------------ lists and marks
 
     def _held(self) -> None:
-        marks = [m for m in self.view.policy.marked if m.object == self.entry.name]
-        if not self.holds.loaded and not any(m.code == "legal_hold" for m in marks):
-            self.unknown["legal_hold"] = "There is no legal hold list, so it is not known whether the record is on it."
-        mine = [(key.id, code) for key, code in sorted(self.holds.entries.items()) if key.object == self.entry.name]
+        """Lists and marked columns. A code that neither a list nor a column can tell of protects, as a hold would."""
+        view, name = self.view, self.entry.name
+        marks = [m for m in view.policy.marked if m.object == name]
+        for code in HELD:
+            rule = view.policy.rule(code)
+            if rule.applies and not self.holds.loaded and not any(m.code == code for m in marks):
+                words = code.replace("_", " ")
+                self.unknown[code] = f"There is no {words} list, so it is not known whether the record is on it."
+            listed = sum(held == code for held in self.holds.entries.values())
+            if self.holds.loaded and not any(m.code == code for m in marks) and listed < rule.rows_expected(0):
+                self.unknown[code] = (
+                    f"The list has {listed} entries of {code}, fewer than the {rule.rows_expected(0)} the policy expects."
+                )
+        mine = [(key.id, code) for key, code in sorted(self.holds.entries.items()) if key.object == name]
         if mine:
             frame = pa.table(
                 {"id": pa.array([i for i, _ in mine], pa.string()), "code": pa.array([c for _, c in mine], pa.string())}
             )
-            self.view.connection.register("_steward_holds", frame)
+            view.connection.register("_steward_holds", frame)
             self._insert(
                 "SELECT h.id, h.code, CASE WHEN h.code = 'opt_out' THEN 'anonymise' ELSE 'keep' END, "  # noqa: S608
                 "'On the list of ' || replace(h.code, '_', ' ') || ' entries.' FROM _steward_holds h "
                 f"SEMI JOIN (SELECT _id FROM {self.live} WHERE NOT t._deleted) l ON l._id = h.id"
             )
-            self.view.connection.unregister("_steward_holds")
+            view.connection.unregister("_steward_holds")
         for mark in marks:
-            if not self.view.has(self.entry.name, mark.column):
-                self.unknown[mark.code] = (
-                    f"The column {mark.column} of {self.entry.name}, which marks it, is not in the snapshot."
-                )
-                continue
-            values = ", ".join(literal(v) for v in mark.values)
-            sentence = f"Marked in the CRM as {mark.code.replace('_', ' ')} (column {mark.column})."
-            self._insert(
-                f"SELECT DISTINCT t._id, {literal(mark.code)}, {literal(mark.outcome)}, {literal(sentence)} FROM {self.live} "  # noqa: S608
-                f"WHERE NOT t._deleted AND t.{quote(mark.column)} IN ({values})"
+            self._marked(mark)
+
+    def _marked(self, mark: Marked) -> None:
+        view, name = self.view, self.entry.name
+        if not view.has(name, mark.column):
+            self.unknown[mark.code] = f"The column {mark.column} of {name}, which marks it, is not in the snapshot."
+            return
+        values = ", ".join(literal(v) for v in mark.values)
+        where = f"NOT t._deleted AND t.{quote(mark.column)} IN ({values})"
+        marked = int(str(view.one(f"SELECT count(*) FROM {self.live} WHERE {where}")))  # noqa: S608 - quoted
+        expected = view.policy.rule(mark.code).rows_expected(0)
+        if marked < expected:
+            self.unknown[mark.code] = (
+                f"The column {mark.column} of {name} marks {marked} records, fewer than the {expected} the policy expects."
             )
+        sentence = f"Marked in the CRM as {mark.code.replace('_', ' ')} (column {mark.column})."
+        self._insert(
+            f"SELECT DISTINCT t._id, {literal(mark.code)}, {literal(mark.outcome)}, {literal(sentence)} FROM {self.live} "  # noqa: S608
+            f"WHERE {where}"
+        )
 
     # ------------------------------------------------------------------ documents
 
@@ -129,11 +153,9 @@ class Protector:
             return f"The object {name} is mapped and not in the snapshot."
         if view.snapshot.object(name).rejects:
             return f"The object {name} has rejected lines, so it is not whole."
-        rows = loaded_rows(view, [name])[name]
-        if rows < view.policy.rule(code).minimum_rows:
-            return (
-                f"The object {name} has {rows} rows, fewer than the {view.policy.rule(code).minimum_rows} the policy expects."
-            )
+        few = self._too_few(code, name)
+        if few:
+            return few
         for chain in reached:
             for step, column in chain.steps:
                 if step not in view.tables or not view.has(step, column):
@@ -142,6 +164,12 @@ class Protector:
                     return f"The object {step}, which links {name} to it, has rejected lines, so it is not whole."
         return ""
 
+    def _too_few(self, code: str, name: str) -> str:
+        rows, expected = loaded_rows(self.view, [name])[name], self.view.policy.rule(code).rows_expected()
+        if rows >= expected:
+            return ""
+        return f"The object {name} has {rows} rows, fewer than the {expected} the policy expects."
+
     def _open(self, code: str, roles: tuple[str, ...]) -> None:
         found = (e for e in of_roles(self.view.mapping, *roles) if e.role == roles[0] or e.open_when is not None)
         for source, reached in self._sources(code, found, _WORD[code]):
@@ -149,9 +177,7 @@ class Protector:
             if rule is None or not self.view.has(source.name, rule.column):
                 self.unknown[code] = f"It is not known which records of {source.name} are open."
                 return
-            cell = f"s.{quote(rule.column)}"
-            values = ", ".join(literal(v) for v in rule.values or rule.not_in)
-            is_open = f"({cell} IS NULL OR {cell} {'' if rule.values else 'NOT '}IN ({values}))"
+            is_open = holds_sql(f"s.{quote(rule.column)}", rule)
             rows = " UNION ALL ".join(
                 joined(c, self.view.tables, "s._id AS s_id", f"NOT s._deleted AND {is_open}") for c in reached
             )
@@ -222,6 +248,35 @@ class Protector:
             f"ELSE 'Created on ' || max({date})::DATE::VARCHAR || ', less than {days} days before the snapshot.' END FROM {self.live} "
             f"WHERE NOT t._deleted AND ({date} IS NULL OR {date} > {as_of} - INTERVAL {days} DAY) GROUP BY t._id"
         )
+        self._restored_recently(days)
+
+    def _restored_recently(self, days: int) -> None:
+        """Records that an earlier snapshot of these days lacked or held as deleted, though one before had them.
+
+        Whoever brought a record back wants it; its creation date does not tell. Earlier snapshots of the same source in
+        this workspace do. One with rejected lines of the object says nothing about what was not there.
+        """
+        view = self.view
+        earlier = [
+            s
+            for s in earlier_snapshots(view.ws, view.snapshot)[-_LOOK_BACK:]
+            if any(o.name == self.entry.name and not o.rejects for o in s.objects)
+        ]
+        window = [s.taken_at for s in earlier if view.snapshot.taken_at - s.taken_at <= timedelta(days=days)]
+        if len(earlier) < 1 or not window:
+            return
+        seen = " UNION ALL ".join(
+            f"SELECT _id, {number} AS n, _deleted FROM {view.ws.table(s, self.entry.name)}"  # noqa: S608 - quoted by the store
+            for number, s in enumerate(earlier)
+        )
+        recent = len(earlier) - len(window)
+        self._insert(
+            f"WITH seen AS ({seen}), known AS (SELECT _id, min(n) AS first, "  # noqa: S608
+            f"count(DISTINCT n) FILTER (WHERE NOT _deleted AND n >= {recent}) AS live FROM seen GROUP BY _id) "
+            f"SELECT DISTINCT t._id, 'created_recently', 'keep', 'It was gone less than {days} days before the snapshot, and came back.' "
+            f"FROM {self.live} JOIN known k ON k._id = t._id WHERE NOT t._deleted AND k.live < {len(earlier)} - greatest(k.first, {recent}) "
+            f"AND t._id NOT IN (SELECT record_id FROM {self.table} WHERE code = 'created_recently')"
+        )
 
     def _only_contact(self) -> None:
         if self.entry.role != "person":
@@ -239,6 +294,10 @@ class Protector:
                 return
             if view.snapshot.object(company.name).rejects:
                 self.unknown[code] = f"The object {company.name} has rejected lines, so it is not whole."
+                return
+            few = self._too_few(code, company.name)
+            if few:
+                self.unknown[code] = few
                 return
             months = months_sql(view, company, "c")
             as_of = f"TIMESTAMP {literal(view.as_of.isoformat(sep=' '))}"
@@ -261,9 +320,7 @@ class Protector:
                 rule = source.open_when
                 if rule is None or source.name not in view.tables or not view.has(source.name, rule.column):
                     continue
-                cell = f"s.{quote(rule.column)}"
-                values = ", ".join(literal(v) for v in rule.values or rule.not_in)
-                is_open = f"NOT s._deleted AND ({cell} IS NULL OR {cell} {'' if rule.values else 'NOT '}IN ({values}))"
+                is_open = f"NOT s._deleted AND {holds_sql(f's.{quote(rule.column)}', rule)}"
                 for chain in chains(view.mapping, source, company.name):
                     if all(step in view.tables and view.has(step, column) for step, column in chain.steps):
                         yield joined(chain, view.tables, "s._id AS s_id", is_open)
@@ -280,6 +337,10 @@ class Protector:
                 continue
             if view.snapshot.object(child.name).rejects:
                 self.unknown[code] = f"The object {child.name} has rejected lines, so it is not whole."
+                continue
+            few = self._too_few(code, child.name) if self.entry.role == "company" and child.role == "person" else ""
+            if few:
+                self.unknown[code] = few
                 continue
             protected = Protector(view, child, self.holds).compute()
             rows = (

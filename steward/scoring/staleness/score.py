@@ -30,6 +30,7 @@ from steward.scoring.staleness.activity import BUSINESS, View, life, look, month
 from steward.scoring.staleness.protect import Protector
 from steward.store import Workspace
 from steward.store.findings import evidence_table
+from steward.store.impact import holds_sql
 from steward.store.sql import literal, quote
 
 DAYS_PER_MONTH = 30.4375
@@ -220,9 +221,7 @@ def _owner(view: View, entry: ObjectMapping) -> tuple[str, str]:
     rule = users[0].active_when if users else None
     if rule is None or not view.has(users[0].name, rule.column) or view.snapshot.object(users[0].name).rejects:
         return missing, ""
-    state = f"u.{quote(rule.column)}"
-    values = ", ".join(literal(v) for v in rule.values or rule.not_in)
-    active = f"coalesce({state} {'' if rule.values else 'NOT '}IN ({values}), true)"
+    active = holds_sql(f"u.{quote(rule.column)}", rule)
     return (
         f"({missing} OR u._id IS NULL OR u._deleted OR NOT {active})",
         f"LEFT JOIN {view.tables[users[0].name]} u ON u._id = {cell}",
