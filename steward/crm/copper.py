@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import httpx
 
@@ -30,7 +30,7 @@ from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
 from steward.crm.profiles import Profile, address, credential
-from steward.crm.vendor import Access, VendorReader, clock_of
+from steward.crm.vendor import Access, VendorReader, clock_of, switches
 from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, refused, unexpected
 from steward.errors import SchemaMismatchError, UsageError
 from steward.messages import N_
@@ -146,8 +146,8 @@ class CopperReader(VendorReader):
         For tests.
     """
 
-    connector_version: ClassVar[str] = "copper/1"
-    counts_exactly: ClassVar[bool] = False
+    connector_version = "copper/1"
+    counts_exactly = False
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class CopperReader(VendorReader):
         transport: httpx.BaseTransport | None = None,
         clock: WireClock | None = None,
     ) -> None:
-        self.options = options(profile)
+        self.options = switches(profile, OPTIONS)
         self.capabilities = COPPER_CAPABILITIES
         super().__init__(mapping, open_wire(profile, transport=transport, clock=clock), kept=kept)
         for entry in mapping.objects.values():
@@ -412,24 +412,6 @@ def day(value: Any) -> Scalar:
 # the wire --------------------------------------------------------------------------------------------------------
 
 
-def options(profile: Profile) -> dict[str, str]:
-    """Return every switch with its value.
-
-    Raises
-    ------
-    UsageError
-        An unknown switch, or a value that it does not have.
-    """
-    found = {name: (values[0] if values else "") for name, values in OPTIONS.items()}
-    for name, value in profile.options.items():
-        if name not in OPTIONS:
-            raise UsageError(N_("Copper has no option {name}; it has: {known}."), name=name, known=", ".join(sorted(OPTIONS)))
-        if OPTIONS[name] and value not in OPTIONS[name]:
-            raise UsageError(N_("The option {name} is one of {known}."), name=name, known=", ".join(OPTIONS[name]))
-        found[name] = value
-    return found
-
-
 def open_wire(
     profile: Profile, *, write: bool = False, transport: httpx.BaseTransport | None = None, clock: WireClock | None = None
 ) -> Wire:
@@ -453,7 +435,7 @@ def open_wire(
             }
     else:
         raise UsageError(N_("A Copper credential is 'user' and 'token', or 'bearer'."))
-    said = options(profile)["requests_per_minute"]
+    said = switches(profile, OPTIONS)["requests_per_minute"]
     per_minute = int(said) if said.isdigit() and said != "0" else COPPER_CAPABILITIES.requests_per_minute or 1
     limits = (Limit(per_minute, 60.0), Limit(3, 1.0, "bulk"))
     real: dict[str, Any] = {} if clock is None else {"clock": clock}

@@ -24,6 +24,10 @@ from steward.messages import N_
 
 VENDORS: dict[str, str] = {
     "copper": "steward.crm.copper:CopperReader",
+    "fxiaoke": "steward.crm.fxiaoke:FxiaokeReader",
+    "jiandaoyun": "steward.crm.jiandaoyun:JiandaoyunReader",
+    "tryton": "steward.crm.tryton:TrytonReader",
+    "zoho": "steward.crm.zoho:ZohoReader",
 }
 """System → its reader."""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -24,8 +24,9 @@ from steward.crm.base import Capabilities
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, PageLog, Row
+from steward.crm.profiles import Profile
 from steward.crm.wire import Wire
-from steward.errors import SchemaMismatchError
+from steward.errors import SchemaMismatchError, UsageError
 from steward.messages import N_
 from steward.records import Absent, Link, Record, RecordKey, Scalar, canonical_text
 
@@ -84,9 +85,9 @@ class VendorReader(ABC):
         Whether the vendor's count may be held against what was read.
     """
 
-    connector_version: ClassVar[str]
+    connector_version: str
     capabilities: Capabilities
-    counts_exactly: ClassVar[bool] = False
+    counts_exactly: bool = False
 
     def __init__(self, mapping: CrmMapping, wire: Wire, *, kept: Path | None = None) -> None:
         self.mapping = mapping
@@ -305,6 +306,32 @@ def named_columns(entry: ObjectMapping) -> list[str]:
     if entry.soft_delete is not None:
         named += [n for n in (entry.soft_delete.column, entry.soft_delete.at, entry.soft_delete.by) if n]
     return named
+
+
+def switches(profile: Profile, known: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return every switch of a connector with its value.
+
+    Parameters
+    ----------
+    known : mapping
+        Switch → its values, the careful one first, which is the default; no values: free text, by default empty.
+
+    Raises
+    ------
+    UsageError
+        An unknown switch, or a value that it does not have.
+    """
+    found = {name: (values[0] if values else "") for name, values in known.items()}
+    for name, value in profile.options.items():
+        if name not in known:
+            raise UsageError(
+                N_("{system} has no option {name}; it has: {known}."),
+                system=profile.system, name=name, known=", ".join(sorted(known)) or "-",
+            )  # fmt: skip
+        if known[name] and value not in known[name]:
+            raise UsageError(N_("The option {name} is one of {known}."), name=name, known=", ".join(known[name]))
+        found[name] = value
+    return found
 
 
 def clock_of(headers: Mapping[str, str]) -> float | None:

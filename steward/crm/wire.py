@@ -153,6 +153,9 @@ class Wire:
     throttle : Throttle
     throttled : callable
         Says of an answer whether it means *wait*; by default status 429.
+    expired, renew : callable
+        Says of an answer whether the token had run out, and gets another; the call, which was certainly not done, is then
+        sent once more.
     transport : httpx.BaseTransport or None
         For tests that count or break calls.
 
@@ -167,6 +170,8 @@ class Wire:
     throttle: Throttle
     clock: WireClock = field(default_factory=_RealClock)
     throttled: Callable[[Reply], bool] = lambda reply: reply.status == 429
+    expired: Callable[[Reply], bool] = lambda reply: False
+    renew: Callable[[], None] | None = None
     timeout: float = 60.0
     transport: httpx.BaseTransport | None = None
     requests: int = 0
@@ -199,7 +204,7 @@ class Wire:
         for attempt in range(1, _TRIES + 1):
             last = attempt == _TRIES
             try:
-                reply = self._send(method, path, scopes, parts)
+                reply = self._ask(method, path, scopes, parts)
             except httpx.HTTPError as error:
                 if last:
                     raise UnavailableError(
@@ -241,7 +246,7 @@ class Wire:
             The connection was never made: certainly not done.
         """
         try:
-            reply = self._send(method, path, scopes, parts)
+            reply = self._ask(method, path, scopes, parts)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise UnavailableError(
                 N_("The CRM at {host} does not answer ({problem})."), host=self.host, problem=type(error).__name__
@@ -270,6 +275,13 @@ class Wire:
         if self._client is not None:
             self._client.close()
         self._client = None
+
+    def _ask(self, method: str, path: str, scopes: Sequence[str], parts: Mapping[str, Any]) -> Reply:
+        reply = self._send(method, path, scopes, parts)
+        if self.renew is not None and self.expired(reply):
+            self.renew()
+            reply = self._send(method, path, scopes, parts)
+        return reply
 
     def _send(self, method: str, path: str, scopes: Sequence[str], parts: Mapping[str, Any]) -> Reply:
         if self._client is None:

@@ -1,0 +1,389 @@
+"""Reads Fxiaoke (纷享销客, abroad ShareCRM), OpenAPI v2. Reads only.
+
+What is peculiar, each with a test of its name:
+
+* Every answer is status 200; ``errorCode`` says what happened. Texts change and are never looked at.
+* Preset objects and custom ones (``…__c``) live under two paths; the wrong one fails.
+* Deep reading is ordered by ``_id`` with a filter *greater than the last*, offset 0. Ids have two shapes, 24 and 32
+  hexadecimal digits, and are compared as text. A short page is no end; an empty one is.
+* NULL fields are left out of an answer unless asked for.
+* Whether voided records show in a query is not documented: both are asked for, and a record that comes twice is one.
+* ``x-fs-userid`` decides what is seen. A read is doubtful until the profile says ``sees_everything = "yes"``.
+* Fields with the endings ``__r __l __o __v __p __e __relation_ids`` are the server's own renderings and no values.
+
+Left to others: changing anything (``steward.executor.writers.fxiaoke``).
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from steward.crm.base import Capabilities
+from steward.crm.mapping import Mapping as CrmMapping
+from steward.crm.mapping import ObjectMapping
+from steward.crm.pages import Page, Row
+from steward.crm.profiles import Profile, address, credential
+from steward.crm.vendor import Access, VendorReader, clock_of, switches
+from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, refused, unexpected
+from steward.errors import UsageError
+from steward.messages import N_
+from steward.records import Absent, RecordKey, Scalar
+
+ADDRESS = "https://open.fxiaoke.com"
+PAGE = 100
+_IN = 20
+"""Ids of one IN filter; the longest list is not documented, so it is kept short."""
+
+FXIAOKE_CAPABILITIES = Capabilities(
+    system="fxiaoke",
+    conditional_delete=False,
+    transactional=False,
+    recycle_bin=True,
+    recycle_days=None,
+    restore_keeps_id=True,
+    restore_moves_version=True,
+    tells_who_deleted=False,
+    per_id_result=False,
+    batch_size=20,
+    requests_per_minute=300,
+    request_lifetime=90.0,
+    side_effects=("triggerWorkFlow", "triggerApprovalFlow"),
+    source="developer.fxiaoke.com/openapi_v2; docs/reference/fxiaoke.md",
+)
+
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "sees_everything": ("no", "yes"),
+    "style": ("headers", "body"),
+    "voided": ("ask", "skip"),
+}
+"""Switches of a profile and their values, the careful one first."""
+
+VOID = "invalid"
+_RENDERINGS = ("__r", "__l", "__o", "__v", "__p", "__e", "__relation_ids")
+_TIMES = frozenset({"date_time", "date", "create_time", "last_modified_time"})
+_PEOPLE = frozenset({"employee", "department", "employee_many", "department_many", "owner", "out_owner"})
+
+_WAIT = frozenset({14001, 30004})
+_BUSY = frozenset({-1, 50009})
+_TRIES = 4
+_EXPIRED = frozenset({20016})
+_DENIED = frozenset({10006, 11001, 11002, 11013, 15003, 20005, 20006, 20015, 20017, 20020, 20021, 20022, 30002, 30003})
+
+
+class FxiaokeReader(VendorReader):
+    """Implements :class:`steward.crm.base.CrmReader` for Fxiaoke.
+
+    Parameters
+    ----------
+    profile : Profile
+        ``[read]``: ``app_id``, ``app_secret``, ``permanent_code`` and ``user_id`` (the employee whose sight is used).
+    """
+
+    connector_version = "fxiaoke/1"
+    counts_exactly = False
+
+    def __init__(
+        self,
+        profile: Profile,
+        mapping: CrmMapping,
+        *,
+        kept: Path | None = None,
+        transport: httpx.BaseTransport | None = None,
+        clock: WireClock | None = None,
+    ) -> None:
+        self.options = switches(profile, OPTIONS)
+        self.capabilities = FXIAOKE_CAPABILITIES
+        self.api = FxiaokeApi(profile, transport=transport, clock=clock)
+        super().__init__(mapping, self.api.wire, kept=kept)
+        self._described: dict[str, dict[str, Mapping[str, Any]]] = {}
+        if self.options["sees_everything"] != "yes":
+            self.doubts.append("fxiaoke: what is read is what one employee sees; nothing says whether that is all")
+
+    def close(self) -> None:
+        """Release connections."""
+        self.api.close()
+
+    def access(self) -> Access:
+        """Return the enterprise, the acting employee and which objects they reach."""
+        said, headers = self.api.read("cgi/crm/v2/object/list", {})
+        known = {str(o.get("describeApiName")) for o in said.get("data", {}).get("objects", ()) if isinstance(o, dict)}
+        missing = tuple(e.name for e in self.mapping.objects.values() if e.source not in known)
+        return Access(
+            organisation=self.api.enterprise, acts_as=self.api.acts_as, clock_seconds=clock_of(headers), missing=missing
+        )
+
+    def fields(self, entry: ObjectMapping) -> dict[str, Mapping[str, Any]]:
+        """Return the object's fields as the tenant describes them, renderings left out."""
+        if entry.name not in self._described:
+            said, _ = self.api.read(
+                "cgi/crm/v2/object/describe",
+                {"includeDetail": False, "data": {"apiName": entry.source, "includeDetail": False}},
+            )
+            found = said.get("data", {}).get("describe", {}).get("fields", {})
+            if not isinstance(found, dict) or not found:
+                raise unexpected(self.wire.host, 200, "describe")
+            self._described[entry.name] = {n: f for n, f in found.items() if not n.endswith(_RENDERINGS)}
+        return self._described[entry.name]
+
+    def describe(self, entry: ObjectMapping) -> tuple[str, ...]:
+        """Return ``_id`` and the tenant's fields, sorted."""
+        return ("_id", *sorted(n for n in self.fields(entry) if n != "_id"))
+
+    def pages(self, entry: ObjectMapping, cursor: Any) -> Iterator[Page]:
+        """Yield pages in the order of ``_id``, first what a plain query shows, then what is voided."""
+        passes = ["plain", "void"] if entry.soft_delete is not None and self.options["voided"] == "ask" else ["plain"]
+        stage, last = cursor or (passes[0], None)
+        while True:
+            filters = [] if stage == "plain" else [condition("life_status", "EQ", [VOID])]
+            if last is not None:
+                filters.append(condition("_id", "GT", [last]))
+            rows = self._query(entry, filters)
+            if not rows:
+                if stage == passes[-1]:
+                    yield Page((), None)
+                    return
+                stage, last = "void", None
+                continue
+            ids = [str(r.get("_id", "")) for r in rows]
+            if last is not None and min(ids) <= last:
+                raise unexpected(self.wire.host, 200, "order")
+            last = max(ids)
+            yield Page(rows, [stage, last])
+
+    def count(self, object: str) -> int:
+        """Return the total of a plain query, which may hold voided records or not."""
+        entry = self.entry(object)
+        said = self._ask(entry, [], limit=1, count=True)
+        total = said.get("total")
+        return total if isinstance(total, int) else 0
+
+    def one(self, entry: ObjectMapping, id: str) -> Row | Absent | None:
+        """Ask for one record. A refusal alone proves nothing; three answers that do not know the id together do."""
+        said, _ = self.api.ask(f"{path_of(entry)}/get", {"includeNull": True, "data": {"dataObjectApiName": entry.source, "objectDataId": id}})  # fmt: skip
+        code = said.get("errorCode")
+        if code == 0:
+            row = said.get("data")
+            return row if isinstance(row, dict) and row.get("_id") == id else None
+        if code in _DENIED | _BUSY:
+            return None
+        same = condition("_id", "EQ", [id])
+        for filters in ([same], [same, condition("life_status", "EQ", [VOID])]):
+            for row in self._query(entry, filters):
+                if row.get("_id") == id:
+                    return row
+        return Absent(RecordKey(entry.name, id), how=f"errorCode {code}, and in no query")
+
+    def referring(self, child: ObjectMapping, column: str, ids: Sequence[str]) -> Iterator[Row]:
+        """Yield rows of the child object whose lookup holds one of ``ids``."""
+        wanted = [i for i in ids if i]
+        for start in range(0, len(wanted), _IN):
+            chosen = condition(column, "IN", wanted[start : start + _IN])
+            last: str | None = None
+            while rows := self._query(child, [chosen, *([condition("_id", "GT", [last])] if last else [])]):
+                yield from rows
+                last = max(str(r["_id"]) for r in rows)
+
+    def _query(self, entry: ObjectMapping, filters: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        rows = self._ask(entry, filters, limit=PAGE, count=False).get("dataList")
+        if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
+            raise unexpected(self.wire.host, 200, "dataList")
+        return rows
+
+    def _ask(self, entry: ObjectMapping, filters: Sequence[Mapping[str, Any]], *, limit: int, count: bool) -> dict[str, Any]:
+        body = {
+            "includeNull": True,
+            "data": {
+                "dataObjectApiName": entry.source,
+                "find_explicit_total_num": count,
+                "search_query_info": {
+                    "limit": limit, "offset": 0, "filters": list(filters), "orders": [{"fieldName": "_id", "isAsc": True}],
+                },
+            },
+        }  # fmt: skip
+        said, _ = self.api.read(f"{path_of(entry)}/query", body)
+        data = said.get("data")
+        if not isinstance(data, dict):
+            raise unexpected(self.wire.host, 200, "query")
+        return data
+
+    def flatten(self, entry: ObjectMapping, row: Row) -> dict[str, Scalar]:
+        """Return the columns of a row: times as ISO 8601, one person as one id, renderings left out."""
+        kinds = {name: str(field.get("type", "")) for name, field in self.fields(entry).items()}
+        return {n: plain(kinds.get(n, ""), n, v) for n, v in row.items() if not n.endswith(_RENDERINGS)}
+
+
+def plain(kind: str, name: str, value: Any) -> Scalar:
+    """Return a field's value as a record holds it."""
+    if value in ("", None) or value == [] or value == {}:
+        return None
+    if (kind in _TIMES or name in _TIMES) and isinstance(value, int) and not isinstance(value, bool):
+        moment = datetime.fromtimestamp(value / 1000, UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if (kind in _PEOPLE or name in _PEOPLE) and isinstance(value, list) and len(value) == 1:
+        return str(value[0])
+    return value  # type: ignore[no-any-return]  # JSON values are scalars
+
+
+def condition(field: str, operator: str, values: Sequence[str]) -> dict[str, Any]:
+    """Return one filter."""
+    return {"field_name": field, "operator": operator, "field_values": list(values)}
+
+
+def path_of(entry: ObjectMapping) -> str:
+    """Return the path of an object's data calls: custom objects have their own."""
+    return "cgi/crm/custom/v2/data" if entry.source.endswith("__c") else "cgi/crm/v2/data"
+
+
+# the wire --------------------------------------------------------------------------------------------------------
+
+
+class FxiaokeApi:
+    """Calls with a token that is got once, under a lock, and again when the vendor says it ran out.
+
+    Parameters
+    ----------
+    profile : Profile
+    write : bool
+        Use the credential of ``[write]``.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        write: bool = False,
+        transport: httpx.BaseTransport | None = None,
+        clock: WireClock | None = None,
+    ) -> None:
+        self._secrets = credential(profile, write=write)
+        missing = {"app_id", "app_secret", "permanent_code", "user_id"} - self._secrets.keys()
+        if missing:
+            raise UsageError(N_("The Fxiaoke credential lacks: {missing}."), missing=", ".join(sorted(missing)))
+        self._body_style = switches(profile, OPTIONS)["style"] == "body"
+        self._lock = threading.Lock()
+        self._token, self.enterprise = "", ""
+        self.acts_as = self._secrets["user_id"].reveal().decode()
+        limits = (Limit(100, 20.0, "*"),)
+        real: dict[str, Any] = {} if clock is None else {"clock": clock}
+        where = address(profile, ADDRESS)
+        self._door = Wire(where, dict, Throttle((Limit(10, 60.0),), clock=clock), transport=transport, **real)
+        self.wire = Wire(
+            where,
+            self._headers,
+            Throttle(limits, clock=clock),
+            throttled=lambda reply: reply.status == 429 or code_of(reply) in _WAIT,
+            transport=transport,
+            **real,
+        )
+
+    def read(self, path: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """Ask a question and return the good answer with its headers.
+
+        Raises
+        ------
+        DeniedError
+            The app, its token or the employee may not.
+        SchemaMismatchError
+            Any other refusal.
+        """
+        for attempt in range(1, _TRIES + 1):
+            said, headers = self.ask(path, body)
+            code = said.get("errorCode")
+            if code not in _BUSY or attempt == _TRIES:
+                break
+            self.wire.clock.sleep(2.0**attempt)
+        if code in _DENIED:
+            raise refused(self.wire.host, 200, str(code))
+        if code != 0:
+            raise unexpected(self.wire.host, 200, str(code))
+        return said, headers
+
+    def ask(self, path: str, body: Mapping[str, Any], *, write: bool = False) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """Send a call and return its answer, good or not; a token that ran out is renewed once."""
+        for attempt in (1, 2):
+            token = self._ensure()
+            send = self.wire.write if write else self.wire.read
+            reply = send("POST", path, params={"thirdTraceId": str(uuid.uuid4())}, json=self._with_token(body, token))
+            said = document(reply, self.wire)
+            if said.get("errorCode") in _EXPIRED and attempt == 1:
+                self._drop(token)
+                continue
+            return said, reply.headers
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Release connections."""
+        self._door.close()
+        self.wire.close()
+
+    def _headers(self) -> dict[str, str]:
+        if self._body_style:
+            return {"Content-Type": "application/json"}
+        return {
+            "Content-Type": "application/json", "authorization": f"Bearer {self._token}", "x-fs-ea": self.enterprise,
+            "x-fs-userid": self.acts_as,
+        }  # fmt: skip
+
+    def _with_token(self, body: Mapping[str, Any], token: str) -> dict[str, Any]:
+        if not self._body_style:
+            return dict(body)
+        return {"corpAccessToken": token, "corpId": self.enterprise, "currentOpenUserId": self.acts_as, **body}
+
+    def _ensure(self) -> str:
+        with self._lock:
+            if not self._token:
+                self._fetch()
+            return self._token
+
+    def _drop(self, token: str) -> None:
+        with self._lock:
+            if self._token == token:
+                self._token = ""
+
+    def _fetch(self) -> None:
+        names = {"app_id": "appId", "app_secret": "appSecret", "permanent_code": "permanentCode"}
+        body = {names[n]: self._secrets[n].reveal().decode() for n in names}
+        if self._body_style:
+            path, token, enterprise = "cgi/corpAccessToken/get/V2", "corpAccessToken", "corpId"
+        else:
+            path, token, enterprise = "oauth2.0/token", "accessToken", "ea"
+            body["grantType"] = "app_secret"
+        reply = self._door.read("POST", path, params={"thirdTraceId": str(uuid.uuid4())}, json=body)
+        said = document(reply, self._door)
+        if said.get("errorCode") != 0 or not isinstance(said.get(token), str):
+            raise refused(self._door.host, 200, str(said.get("errorCode")))
+        self._token, self.enterprise = said[token], str(said.get(enterprise, ""))
+
+
+def code_of(reply: Reply) -> int | None:
+    """Return ``errorCode``; None where the answer has none."""
+    try:
+        said = msgspec.json.decode(reply.body)
+    except msgspec.MsgspecError:
+        return None
+    code = said.get("errorCode") if isinstance(said, dict) else None
+    return code if isinstance(code, int) else None
+
+
+def document(reply: Reply, wire: Wire) -> dict[str, Any]:
+    """Return the JSON object of an answer.
+
+    Raises
+    ------
+    SchemaMismatchError
+        Another status than 200 (a redirect to a web page comes from a wrong host), or no ``errorCode``.
+    """
+    if reply.status != 200:
+        raise unexpected(wire.host, reply.status, "")
+    said = reply.json()
+    if not isinstance(said, dict) or not isinstance(said.get("errorCode"), int):
+        raise unexpected(wire.host, reply.status, "")
+    return said

@@ -1,0 +1,308 @@
+"""Reads Jiandaoyun (简道云, abroad Jodoo), API v5. Reads only.
+
+A form is an object; the mapping names it as ``APP_ID/ENTRY_ID`` and its columns by widget name (``_widget_…``), which
+does not move when somebody renames an alias. What is peculiar, each with a test of its name:
+
+* Filters fail open: a filter that is not understood gives the whole form with status 200. No filter is trusted; every
+  row is compared here.
+* Pages are ascending by id and have no total; a page may be cut by a limit nobody states, so reading ends at an empty
+  page and never at a short one, and a page that does not move on is refused.
+* The file links of an attachment change with every read: names, sizes and types are the value, links are not.
+* ``lookup`` fields point nowhere in particular and may dangle; the mapping says which form they mean.
+* There is no count. Reading to the empty page is the only proof of completeness.
+* A key sees the whole company as far as its scopes go; what it may not see answers with a code, never with silence.
+
+Left to others: changing anything (``steward.executor.writers.jiandaoyun``), proposing a mapping
+(``steward.crm.jiandaoyun_map``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from steward.crm.base import Capabilities
+from steward.crm.mapping import Mapping as CrmMapping
+from steward.crm.mapping import ObjectMapping
+from steward.crm.pages import Page, Row
+from steward.crm.profiles import Profile, address, credential
+from steward.crm.vendor import Access, VendorReader, clock_of, switches
+from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, refused, unexpected
+from steward.errors import SchemaMismatchError, UsageError
+from steward.messages import N_
+from steward.records import Absent, RecordKey, Scalar
+
+ADDRESS = "https://api.jiandaoyun.com/api"
+PAGE = 100
+_IN = 200
+"""Values of one ``in`` filter: pages of the vendor say 200 and 1,000; the smaller is taken."""
+
+JIANDAOYUN_CAPABILITIES = Capabilities(
+    system="jiandaoyun",
+    conditional_delete=False,
+    transactional=False,
+    recycle_bin=False,
+    restore_keeps_id=False,
+    restore_moves_version=True,
+    tells_who_deleted=False,
+    per_id_result=False,
+    batch_size=100,
+    requests_per_minute=600,
+    request_lifetime=90.0,
+    side_effects=("is_start_trigger",),
+    source="hc.jiandaoyun.com/open/11261 and the pages below it (API v5); docs/reference/jiandaoyun.md",
+)
+
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "missing_record": ("4001", "4042"),
+}
+"""Switches of a profile and their values, the careful one first."""
+
+SYSTEM = ("_id", "creator", "updater", "createTime", "updateTime", "flowState")
+_TABLE = re.compile(r"([0-9a-f]{24})/([0-9a-f]{24})")
+_ID = re.compile(r"[0-9a-f]{24}")
+
+_WAIT = frozenset({8303, 8304, 4012, 9004, 9007})
+_DENIED = frozenset({1058, 4025, 8302, 8017, 8301, 17018, 17052, 17053, 17054, 30002, 7103, 7206, 7212, 7221})
+_NO_FORM = frozenset({2004, 3000})
+NO_RECORD = 4001
+
+_FILES = frozenset({"image", "upload", "signature"})
+_FILTERED = frozenset({"lookup", "user", "text", "combo", "radiogroup"})
+
+
+class JiandaoyunReader(VendorReader):
+    """Implements :class:`steward.crm.base.CrmReader` for Jiandaoyun.
+
+    Parameters
+    ----------
+    profile : Profile
+        ``token`` of ``[read]``: a key whose scope has list, get and widget calls only.
+    """
+
+    connector_version = "jiandaoyun/1"
+    counts_exactly = False
+
+    def __init__(
+        self,
+        profile: Profile,
+        mapping: CrmMapping,
+        *,
+        kept: Path | None = None,
+        transport: httpx.BaseTransport | None = None,
+        clock: WireClock | None = None,
+    ) -> None:
+        switches(profile, OPTIONS)
+        self.capabilities = JIANDAOYUN_CAPABILITIES
+        super().__init__(mapping, open_wire(profile, transport=transport, clock=clock), kept=kept)
+        self._widgets: dict[str, list[Mapping[str, Any]]] = {}
+        for entry in mapping.objects.values():
+            form_of(entry)
+
+    def access(self) -> Access:
+        """Return which mapped forms the key reaches; the vendor tells neither its name nor what else it may."""
+        missing, headers = [], {}
+        for entry in self.mapping.objects.values():
+            reply = self.wire.read("POST", "v5/app/entry/widget/list", json=form_of(entry))
+            headers = dict(reply.headers)
+            if code_of(reply) in _DENIED | _NO_FORM:
+                missing.append(entry.name)
+        return Access(clock_seconds=clock_of(headers), missing=tuple(missing))
+
+    def widgets(self, entry: ObjectMapping) -> list[Mapping[str, Any]]:
+        """Return the form's fields as the vendor describes them."""
+        if entry.name not in self._widgets:
+            said = answer(self.wire.read("POST", "v5/app/entry/widget/list", json=form_of(entry)), self.wire)
+            self._widgets[entry.name] = [w for w in said.get("widgets", ()) if isinstance(w, dict) and w.get("widgetName")]
+        return self._widgets[entry.name]
+
+    def describe(self, entry: ObjectMapping) -> tuple[str, ...]:
+        """Return system fields and widget names."""
+        return (*SYSTEM, *(str(w["widgetName"]) for w in self.widgets(entry)))
+
+    def pages(self, entry: ObjectMapping, cursor: Any) -> Iterator[Page]:
+        """Yield pages ascending by id; the cursor is the last id seen."""
+        last: str | None = cursor
+        while True:
+            rows = self._list(entry, last, None)
+            if not rows:
+                yield Page((), None)
+                return
+            ids = [str(r.get("_id", "")) for r in rows]
+            if ids != sorted(set(ids)) or (last is not None and ids[0] <= last):
+                raise SchemaMismatchError(
+                    N_("{object}: the pages do not move on in the order of ids; records could be lost."), object=entry.name
+                )
+            last = ids[-1]
+            yield Page(rows, last)
+
+    def count(self, object: str) -> int:
+        """Return 0: the vendor counts nothing."""
+        self.entry(object)
+        return 0
+
+    def one(self, entry: ObjectMapping, id: str) -> Row | Absent | None:
+        """Ask for one record; code 4001 is evidence of absence, an empty answer is none."""
+        key = RecordKey(entry.name, id)
+        if not _ID.fullmatch(id):
+            return Absent(key, how="no Jiandaoyun id")
+        reply = self.wire.read("POST", "v5/app/entry/data/get", json={**form_of(entry), "data_id": id})
+        if code_of(reply) == NO_RECORD:
+            return Absent(key, how=str(NO_RECORD))
+        row = answer(reply, self.wire).get("data")
+        return row if isinstance(row, dict) and row.get("_id") == id else None
+
+    def referring(self, child: ObjectMapping, column: str, ids: Sequence[str]) -> Iterator[Row]:
+        """Yield rows of the child's form; those that refer to ``ids`` are among them, whether the filter works or not."""
+        kind = next((str(w.get("type")) for w in self.widgets(child) if w["widgetName"] == column), "")
+        wanted = [i for i in ids if i]
+        if kind not in _FILTERED:
+            for page in self.pages(child, None):
+                yield from page.rows
+            return
+        for start in range(0, len(wanted), _IN):
+            condition = {"field": column, "type": kind, "method": "in", "value": wanted[start : start + _IN]}
+            last: str | None = None
+            while rows := self._list(child, last, {"rel": "and", "cond": [condition]}):
+                yield from rows
+                last = str(rows[-1]["_id"])
+
+    def _list(self, entry: ObjectMapping, last: str | None, filter: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        body: dict[str, Any] = {**form_of(entry), "limit": PAGE}
+        if last is not None:
+            body["data_id"] = last
+        if filter is not None:
+            body["filter"] = filter
+        reply = self.wire.read("POST", "v5/app/entry/data/list", json=body)
+        rows = answer(reply, self.wire).get("data")
+        if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
+            raise unexpected(self.wire.host, reply.status, "list")
+        return rows
+
+    def flatten(self, entry: ObjectMapping, row: Row) -> dict[str, Scalar]:
+        """Return the columns of a row: references as ids, people as user names, files without their passing links."""
+        kinds: dict[str, tuple[str, str]] = {}
+        for widget in self.widgets(entry):
+            name, kind = str(widget["widgetName"]), str(widget.get("type"))
+            kinds[name] = (name, kind)
+            kinds[str(widget.get("name"))] = (name, kind)  # a field is returned under its alias where it has one
+        flat: dict[str, Scalar] = {}
+        for said, value in row.items():
+            if said in ("appId", "entryId", "deleter", "deleteTime"):
+                continue
+            if said in ("creator", "updater"):
+                flat[said] = _username(value)
+                continue
+            name, kind = kinds.get(said, (said, ""))
+            flat[name] = plain(kind, value)
+        return flat
+
+
+def plain(kind: str, value: Any) -> Scalar:
+    """Return the value of a widget as a record holds it; the vendor's several kinds of empty are all NULL."""
+    if value in ("", None) or value == [] or value == {}:
+        return None
+    match kind:
+        case "phone" if isinstance(value, dict):
+            return value.get("phone") or None
+        case "user" if isinstance(value, dict):
+            return _username(value)
+        case "usergroup" if isinstance(value, list):
+            return [_username(v) for v in value]
+        case "dept" if isinstance(value, dict):
+            return value.get("dept_no")
+        case "deptgroup" if isinstance(value, list):
+            return [v.get("dept_no") if isinstance(v, dict) else v for v in value]
+        case "linkobject" if isinstance(value, dict):
+            return value.get("link_id") or None
+        case "linkdata" if isinstance(value, dict):
+            return value.get("id") or None
+    if kind in _FILES:
+        files = value if isinstance(value, list) else [value]
+        return [{k: v for k, v in f.items() if k != "url"} if isinstance(f, dict) else f for f in files]
+    if kind == "subform" and isinstance(value, list):
+        return [{k: v for k, v in r.items() if v not in ("", None, [], {})} if isinstance(r, dict) else r for r in value]
+    return value  # type: ignore[no-any-return]  # JSON values are scalars
+
+
+def _username(value: Any) -> Scalar:
+    return value.get("username") if isinstance(value, dict) else value
+
+
+# the wire --------------------------------------------------------------------------------------------------------
+
+
+def form_of(entry: ObjectMapping) -> dict[str, str]:
+    """Return ``app_id`` and ``entry_id`` of an object.
+
+    Raises
+    ------
+    SchemaMismatchError
+        Its table is not ``APP_ID/ENTRY_ID``.
+    """
+    match = _TABLE.fullmatch(entry.source)
+    if match is None:
+        raise SchemaMismatchError(
+            N_("{object}: the table of a Jiandaoyun form is APP_ID/ENTRY_ID, both of 24 hexadecimal digits."),
+            next_step=N_("Propose a mapping with: steward connectors map --profile NAME"),
+            object=entry.name,
+        )
+    return {"app_id": match[1], "entry_id": match[2]}
+
+
+def open_wire(
+    profile: Profile, *, write: bool = False, transport: httpx.BaseTransport | None = None, clock: WireClock | None = None
+) -> Wire:
+    """Return the wire of a profile with its key. All calls are POST; limits are those the vendor documents."""
+    secrets = credential(profile, write=write)
+    if "token" not in secrets:
+        raise UsageError(N_("A Jiandaoyun credential is 'token': the API key."))
+    token = secrets["token"]
+    limits = (Limit(50, 1.0), Limit(30, 1.0, "*"), Limit(20, 1.0, "single"), Limit(10, 1.0, "batch"))
+    real: dict[str, Any] = {} if clock is None else {"clock": clock}
+    return Wire(
+        address(profile, ADDRESS),
+        lambda: {"Authorization": f"Bearer {token.reveal().decode()}", "Content-Type": "application/json"},
+        Throttle(limits, clock=clock),
+        throttled=lambda reply: reply.status == 429 or code_of(reply) in _WAIT,
+        transport=transport,
+        **real,
+    )
+
+
+def code_of(reply: Reply) -> int | None:
+    """Return the vendor's code of a refusal; None where the answer has none, which is what success looks like."""
+    if reply.status == 200:
+        return None
+    try:
+        said = msgspec.json.decode(reply.body)
+    except msgspec.MsgspecError:
+        return None
+    code = said.get("code") if isinstance(said, dict) else None
+    return code if isinstance(code, int) else None
+
+
+def answer(reply: Reply, wire: Wire) -> dict[str, Any]:
+    """Return the JSON object of a good answer.
+
+    Raises
+    ------
+    DeniedError
+        The key, its scope or the plan does not allow the call.
+    SchemaMismatchError
+        The form is gone, or the answer is none of the contract's.
+    """
+    code = code_of(reply)
+    if code in _DENIED or reply.status in (401, 403):
+        raise refused(wire.host, reply.status, str(code or ""))
+    if reply.status != 200:
+        raise unexpected(wire.host, reply.status, str(code or ""))
+    said = reply.json()
+    if not isinstance(said, dict) or "code" in said:
+        raise unexpected(wire.host, reply.status, str(said.get("code", "")) if isinstance(said, dict) else "")
+    return said

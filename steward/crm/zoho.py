@@ -1,0 +1,347 @@
+"""Reads Zoho CRM (REST API v8). Reads only.
+
+What is peculiar, each with a test of its name:
+
+* A list answer cuts rich text at 500 characters and leaves subforms out: snapshots come from bulk read jobs, single
+  records from single reads, and both are brought to one form by the field's type, so that their digests agree.
+* A refusal of the token service is status 200 with an *Access Denied* text: only an ``access_token`` is success.
+* An empty answer is status 204 with no body. For one record it means *not live*; the recycle bin says who deleted it.
+* Counts lag by minutes and are shown, never used. A bulk job says how many rows it wrote; the file must hold as many.
+* ``search … equals`` means *contains*, so nothing here searches: references are asked for in COQL and compared again.
+* Ids have up to 20 digits and are text from the first byte on.
+* An organisation says whether it is a sandbox; a profile of the other kind is refused before a record is read.
+
+Columns: every field of the module that both ways of reading give. Subforms, multi-select lookups and files are not among
+them; they move ``Modified_Time``, which is the version.
+
+Left to others: changing anything (``steward.executor.writers.zoho``), tokens and errors
+(``steward.crm.zoho_wire``).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from steward.crm.base import Capabilities
+from steward.crm.mapping import Mapping as CrmMapping
+from steward.crm.mapping import ObjectMapping
+from steward.crm.pages import Page, Row
+from steward.crm.profiles import Profile
+from steward.crm.vendor import Access, VendorReader, clock_of
+from steward.crm.wire import WireClock, unexpected
+from steward.crm.zoho_wire import OPTIONS, ZohoApi
+from steward.errors import DeniedError, SchemaMismatchError, UnavailableError, WrongTargetError
+from steward.messages import N_
+from steward.records import Absent, RecordKey, Scalar
+
+__all__ = ["OPTIONS", "ZOHO_CAPABILITIES", "ZohoReader"]
+
+ZOHO_CAPABILITIES = Capabilities(
+    system="zoho",
+    conditional_delete=False,
+    transactional=False,
+    recycle_bin=True,
+    recycle_days=60,
+    restore_keeps_id=True,
+    restore_moves_version=True,
+    tells_who_deleted=True,
+    per_id_result=True,
+    batch_size=100,
+    requests_per_minute=None,
+    request_lifetime=120.0,
+    side_effects=("wf_trigger",),
+    source="zoho.com/crm/developer/docs/api/v8: delete records, recycle bin, limits; docs/reference/zoho.md",
+)
+
+_LEFT_OUT = frozenset({
+    "subform", "multiselectlookup", "multiuserlookup", "multi_module_lookup_list", "fileupload", "imageupload", "profileimage",
+    "consent_lookup", "encrypted_health",
+})  # fmt: skip
+_WHOLE = frozenset({"integer", "bigint", "autonumber_value"})
+_DECIMAL = frozenset({"double", "currency", "percent", "decimal"})
+_LOOKUPS = frozenset({"lookup", "ownerlookup", "userlookup", "multi_module_lookup"})
+_ID = re.compile(r"[0-9]{1,20}")
+_COQL_ROWS = 200
+_COQL_IN = 50
+_MAX_CSV = 4 << 30
+_POLL_SECONDS = (1.0, 2.0, 5.0, 10.0, 15.0)
+_POLLS = 400
+
+
+class ZohoReader(VendorReader):
+    """Implements :class:`steward.crm.base.CrmReader` for Zoho CRM.
+
+    Parameters
+    ----------
+    profile : Profile
+        ``[read]``: ``client_id``, ``client_secret``, ``refresh_token`` of a client without DELETE and UPDATE scopes.
+    """
+
+    connector_version = "zoho/1"
+    counts_exactly = False
+
+    def __init__(
+        self,
+        profile: Profile,
+        mapping: CrmMapping,
+        *,
+        kept: Path | None = None,
+        transport: httpx.BaseTransport | None = None,
+        clock: WireClock | None = None,
+    ) -> None:
+        self.capabilities = ZOHO_CAPABILITIES
+        self.api = ZohoApi(profile, transport=transport, clock=clock)
+        super().__init__(mapping, self.api.wire, kept=kept)
+        self._fields: dict[str, dict[str, str]] = {}
+        self._organisation: Mapping[str, Any] | None = None
+
+    def close(self) -> None:
+        """Release connections."""
+        self.api.close()
+
+    # description ------------------------------------------------------------------------------------------------
+
+    def access(self) -> Access:
+        """Return organisation, its kind, scopes where the token says them, and modules that are not reached."""
+        organisation = self.organisation()
+        said = self.api.read("GET", "crm/v8/settings/modules")
+        known = {str(m.get("api_name")) for m in said.get("modules", ()) if isinstance(m, dict)}
+        missing = []
+        for entry in self.mapping.objects.values():
+            if entry.source == "users":
+                continue
+            if entry.source not in known:
+                missing.append(entry.name)
+                continue
+            try:
+                self.api.read("GET", f"crm/v8/{entry.source}", params={"fields": "id", "per_page": 1})
+            except DeniedError:
+                missing.append(entry.name)
+        scopes = self.api.scopes
+        return Access(
+            organisation=str(organisation.get("company_name") or organisation.get("id") or ""),
+            environment=str(organisation.get("type") or ""),
+            acts_as=str(organisation.get("primary_zuid") or ""),
+            scopes=scopes,
+            may_write=any(s.endswith((".ALL", ".DELETE", ".UPDATE", ".CREATE", ".WRITE")) for s in scopes) if scopes else None,
+            clock_seconds=clock_of(self.api.headers),
+            missing=tuple(missing),
+        )
+
+    def organisation(self) -> Mapping[str, Any]:
+        """Return what the organisation says of itself, and refuse where it is not of the profile's kind.
+
+        Raises
+        ------
+        WrongTargetError
+            A sandbox under a production profile, or the other way round.
+        """
+        if self._organisation is None:
+            try:
+                said = self.api.read("GET", "crm/v8/org").get("org") or [{}]
+            except DeniedError:
+                said = [{}]
+            self._organisation = said[0] if isinstance(said[0], dict) else {}
+            kind = str(self._organisation.get("type") or "")
+            if kind and (kind == "production") != (self.environment == "production"):
+                raise WrongTargetError(
+                    N_("The organisation says it is {kind}, the profile says {environment}."),
+                    next_step=N_("Mend the profile, or use the credential of the other organisation."),
+                    kind=kind,
+                    environment=self.environment,
+                )
+        return self._organisation
+
+    def kinds(self, entry: ObjectMapping) -> dict[str, str]:
+        """Return the module's fields that both ways of reading give, with their types."""
+        if entry.name not in self._fields:
+            self.organisation()
+            if entry.source == "users":
+                self._fields[entry.name] = dict.fromkeys(("id", "full_name", "email", "status", "type__s"), "text")
+            else:
+                said = self.api.read("GET", "crm/v8/settings/fields", params={"module": entry.source}).get("fields", [])
+                found = {
+                    str(f["api_name"]): str(f.get("data_type", "text"))
+                    for f in said
+                    if isinstance(f, dict) and f.get("api_name") and not str(f["api_name"]).startswith("$")
+                }
+                self._fields[entry.name] = {"id": "bigint_id"} | {n: k for n, k in sorted(found.items()) if k not in _LEFT_OUT}
+        return self._fields[entry.name]
+
+    def describe(self, entry: ObjectMapping) -> tuple[str, ...]:
+        """Return ``id`` and the fields, sorted."""
+        return tuple(self.kinds(entry))
+
+    # reading ----------------------------------------------------------------------------------------------------
+
+    def pages(self, entry: ObjectMapping, cursor: Any) -> Iterator[Page]:
+        """Yield the files of bulk read jobs as pages; the cursor is the next job's page token."""
+        if entry.source == "users":
+            yield from self._users(cursor)
+            return
+        token: str | None = cursor
+        while True:
+            rows, token = self._job(entry, token)
+            yield Page(rows, token)
+            if token is None:
+                return
+
+    def _job(self, entry: ObjectMapping, token: str | None) -> tuple[list[dict[str, Any]], str | None]:
+        query: dict[str, Any] = {"module": {"api_name": entry.source}, "fields": list(self.kinds(entry))}
+        if token is None:
+            query["page"] = 1
+        else:
+            query["page_token"] = token
+        said = self.api.read("POST", "crm/bulk/v8/read", json={"query": query, "file_type": "csv"})
+        job = str(said["data"][0]["details"]["id"])
+        for attempt in range(_POLLS):
+            state = self.api.read("GET", f"crm/bulk/v8/read/{job}")["data"][0]
+            if state.get("state") == "COMPLETED":
+                break
+            if state.get("state") == "FAILURE":
+                raise UnavailableError(N_("The bulk read of {object} failed at the CRM."), object=entry.name)
+            self.wire.clock.sleep(_POLL_SECONDS[min(attempt, len(_POLL_SECONDS) - 1)])
+        else:
+            raise UnavailableError(N_("The bulk read of {object} does not come to an end at the CRM."), object=entry.name)
+        result = state.get("result") or {}
+        rows = self._file(entry, f"crm/bulk/v8/read/{job}/result")
+        if result.get("count") != len(rows):
+            raise SchemaMismatchError(
+                N_("{object}: the bulk read says {said} rows, its file holds {found}."),
+                object=entry.name, said=result.get("count"), found=len(rows),
+            )  # fmt: skip
+        more = result.get("more_records")
+        following = result.get("next_page_token") if more else None
+        if more and not following:
+            raise unexpected(self.wire.host, 200, "more_records")
+        return rows, following
+
+    def _file(self, entry: ObjectMapping, path: str) -> list[dict[str, Any]]:
+        raw = self.api.download(path)
+        try:
+            with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+                names = [i for i in archive.infolist() if i.filename.lower().endswith(".csv")]
+                if len(names) != 1 or names[0].file_size > _MAX_CSV:
+                    raise zipfile.BadZipFile
+                with archive.open(names[0]) as file:
+                    reader = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
+                    lacking = set(self.kinds(entry)) - set(reader.fieldnames or ()) - {"id"}
+                    lacking -= {n for n in lacking if f"{n}.id" in (reader.fieldnames or ())}
+                    rows = [{(n or "").removesuffix(".id"): v for n, v in row.items()} for row in reader]
+        except (zipfile.BadZipFile, UnicodeDecodeError, csv.Error, EOFError):
+            raise UnavailableError(N_("The file of the bulk read of {object} is broken."), object=entry.name) from None
+        for row in rows:
+            if "Id" in row and "id" not in row:
+                row["id"] = row.pop("Id")
+        if lacking:
+            raise SchemaMismatchError(
+                N_("{object}: the bulk read left out {missing}."), object=entry.name, missing=", ".join(sorted(lacking))
+            )
+        return rows
+
+    def _users(self, cursor: Any) -> Iterator[Page]:
+        number = cursor or 1
+        while True:
+            said = self.api.read("GET", "crm/v8/users", params={"type": "AllUsers", "page": number, "per_page": 200})
+            rows = [u for u in said.get("users", ()) if isinstance(u, dict)]
+            more = bool((said.get("info") or {}).get("more_records"))
+            number += 1
+            yield Page(rows, number if more else None)
+            if not more:
+                return
+
+    def count(self, object: str) -> int:
+        """Return the vendor's count, which lags by minutes."""
+        entry = self.entry(object)
+        if entry.source == "users":
+            return sum(len(p.rows) for p in self._users(None))
+        said = str(self.api.read("GET", f"crm/v8/{entry.source}/actions/count").get("count"))
+        return int(said) if said.isdigit() else 0
+
+    def one(self, entry: ObjectMapping, id: str) -> Row | Absent | None:
+        """Read one record; not live is evidence together with what the recycle bin says of it."""
+        key = RecordKey(entry.name, id)
+        if not _ID.fullmatch(id):
+            return Absent(key, how="no Zoho id")
+        said = self.api.read("GET", f"crm/v8/{entry.source}/{id}", absent=("INVALID_DATA",))
+        rows = said.get("users" if entry.source == "users" else "data")
+        if rows:
+            row = rows[0]
+            return row if isinstance(row, dict) and str(row.get("id")) == id else None
+        if entry.source == "users":
+            return Absent(key, how="not among users")
+        try:
+            bin = self.api.read("GET", f"crm/v8/settings/recycle_bin/{id}", absent=("INVALID_DATA",)).get("recycle_bin") or []
+        except DeniedError:
+            return Absent(key, how="not live; the recycle bin may not be read")
+        if not bin:
+            return Absent(key, how="not live, not in the recycle bin")
+        by = bin[0].get("deleted_by") or {}
+        return Absent(key, how="in the recycle bin", deleted_by=str(by.get("id")) if by.get("id") else None)
+
+    def referring(self, child: ObjectMapping, column: str, ids: Sequence[str]) -> Iterator[Row]:
+        """Ask in COQL, which has no lag, for rows whose ``column`` is one of ``ids``."""
+        wanted = [i for i in ids if _ID.fullmatch(i)]
+        for start in range(0, len(wanted), _COQL_IN):
+            listed = ", ".join(f"'{i}'" for i in wanted[start : start + _COQL_IN])
+            last = "0"
+            while True:
+                query = (
+                    f"select id, {column} from {child.source} where ({column} in ({listed}) and id > {last}) "  # noqa: S608  digits only, and the mapping's names
+                    f"order by id asc limit 0, {_COQL_ROWS}"
+                )
+                rows = self.api.read("POST", "crm/v8/coql", json={"select_query": query}).get("data") or []
+                yield from rows
+                if not rows:
+                    break
+                last = str(rows[-1]["id"])
+
+    # values -----------------------------------------------------------------------------------------------------
+
+    def flatten(self, entry: ObjectMapping, row: Row) -> dict[str, Scalar]:
+        """Return the columns of a row, in the same form whether it came from a file or from JSON."""
+        kinds = self.kinds(entry)
+        return {name: plain(kinds[name], row.get(name)) for name in kinds if name in row}
+
+
+def plain(kind: str, value: Any) -> Scalar:
+    """Return a field's value as a record holds it: by the field's type, whatever it was written as."""
+    if value is None or value == "" or value == [] or value == {}:
+        return None
+    if isinstance(value, dict):
+        value = value.get("id") if kind in _LOOKUPS or "id" in value else value
+        return value if isinstance(value, dict) else (str(value) if value is not None else None)
+    if isinstance(value, list):
+        return ";".join(str(v) for v in value)
+    match kind:
+        case "datetime":
+            return moment(str(value))
+        case "boolean":
+            return str(value).lower() if str(value).lower() in ("true", "false") else str(value)
+        case _ if kind in _WHOLE:
+            return str(value)
+        case _ if kind in _DECIMAL:
+            try:
+                return format(Decimal(str(value)).normalize(), "f")
+            except InvalidOperation:
+                return str(value)
+    return str(value)
+
+
+def moment(text: str) -> str:
+    """Return an ISO time with offset in UTC; anything else as it is."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if found.tzinfo is None else found.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
