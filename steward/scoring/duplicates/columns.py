@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,8 @@ class Column:
         Records per value.
     shared : array (n_distinct,) of bool
         Values that many different customers share (hubs): agreement on one says nothing.
+    cache : dict
+        What is derived from the values and kept: their signatures.
     """
 
     field: Field
@@ -50,6 +53,7 @@ class Column:
     latin: Text
     counts: npt.NDArray[np.int64]
     shared: npt.NDArray[np.bool_]
+    cache: dict[str, Any] = field(default_factory=dict)
 
     @property
     def filled(self) -> int:

@@ -21,6 +21,7 @@ from rapidfuzz.distance import OSA, JaroWinkler
 
 from steward.scoring.duplicates.columns import Column
 from steward.scoring.duplicates.own import compare_own, has_own_levels, parts_complete
+from steward.scoring.duplicates.signature import may_agree
 from steward.scoring.duplicates.words import short_forms
 
 Level = npt.NDArray[np.int8]
@@ -282,9 +283,16 @@ def compare_values(column: Column, a: npt.NDArray[np.int64], b: npt.NDArray[np.i
     """Return the level of pairs of different values, given by their codes."""
     if has_own_levels(column.field):
         return np.minimum(compare_own(column, a, b), column.kind.exact - 1).astype(np.int8)
+    out = np.zeros(len(a), np.int8)
+    able = may_agree(column, a, b)
+    if able is not None:  # most random pairs are seen to differ without a look at their text
+        a, b = a[able], b[able]
     left, right = column.latin[a], column.latin[b]
-    level = COMPARE[column.kind.name](left, right, left == right)
-    return np.minimum(level, column.kind.exact - 1).astype(np.int8)
+    level = np.minimum(COMPARE[column.kind.name](left, right, left == right), column.kind.exact - 1).astype(np.int8)
+    if able is None:
+        return level
+    out[able] = level
+    return out
 
 
 if TYPE_CHECKING:
