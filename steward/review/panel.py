@@ -1,4 +1,4 @@
-"""The widget: carries messages between the front and a :class:`steward.review.conversation.Conversation`, no more.
+"""The widget: carries messages between the front and a :class:`steward.review.pictures.talk.Desk`, no more.
 
 Left to others: everything that is decided (``steward.review.session``), everything that is painted (``front/``).
 """
@@ -14,7 +14,7 @@ import traitlets
 
 from steward.errors import UsageError
 from steward.messages import N_
-from steward.review.conversation import Conversation
+from steward.review.pictures.talk import Desk
 from steward.review.session import ReviewSession
 from steward.review.words import words
 from steward.store.decision_log import DecisionLog
@@ -26,22 +26,27 @@ if TYPE_CHECKING:
 FRONT = Path(__file__).with_name("front")
 
 
+def front(name: str) -> str:
+    """Return the module of a front: what all of them share, and its own part. Nothing is imported from anywhere."""
+    return "\n".join((FRONT / part).read_text(encoding="utf-8") for part in ("common.js", name))
+
+
 class ReviewPanel(anywidget.AnyWidget):
     """The review panel; make one with :func:`review_panel`."""
 
-    _esm = FRONT / "panel.js"
+    _esm = front("panel.js")
     _css = FRONT / "panel.css"
     words = traitlets.Dict().tag(sync=True)
     reviewer = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, session: ReviewSession, *, blind: bool = False) -> None:
+    def __init__(self, ws: Workspace, session: ReviewSession, *, blind: bool = False) -> None:
         super().__init__(words=words(), reviewer=session.reviewer)
         self.session = session
-        self._conversation = Conversation(session, self.send, blind=blind)
+        self._desk = Desk(ws, session, self.send, blind=blind)
         self.on_msg(self._heard)
 
     def _heard(self, _widget: object, content: Mapping[str, Any], _buffers: object) -> None:
-        self._conversation.handle(content)
+        self._desk.handle(content)
 
     def __repr__(self) -> str:
         return f"<review panel of {self.reviewer}: {len(self.session.index)} cases>"
@@ -82,4 +87,4 @@ def review_panel(
         raise UsageError(
             N_("There is nothing to review: the snapshot has no evidence."), next_step=N_("Run: steward score --workspace DIR.")
         )
-    return ReviewPanel(session, blind=blind)
+    return ReviewPanel(ws, session, blind=blind)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from steward.decisions import DecisionAction
 from steward.messages import N_, _, language, ngettext
+from steward.review.pictures.words import words as picture_words
 
 _WORDS = {
     "title": N_("Review"),
@@ -48,6 +49,7 @@ _WORDS = {
     "score": N_("Score"),
     "hidden_score": N_("Scores are hidden (blind mode)."),
     "prior": N_("before comparing"),
+    "sum": N_("sum"),
     "agree": N_("agrees"),
     "partly": N_("agrees partly"),
     "disagree": N_("disagrees"),
@@ -136,6 +138,7 @@ def words() -> dict[str, str]:
     """Return every word of the panel in the language in force; ``lang`` is its BCP 47 tag."""
     out = {name: _(english) for name, english in _WORDS.items()}
     out |= {f"do_{action.value}": _(english) for action, english in ACTION_WORDS.items()}
+    out |= picture_words()
     out["lang"] = language().replace("_", "-")
     return out
 

@@ -224,7 +224,7 @@ def collect(ws: Workspace, snapshot: Snapshot, log: DecisionLog | None, *, now: 
         cases,
         actions,
         tuple(RunLine(run["kind"], run["object"], run["definition_digest"], run["complete"]) for run in runs),
-        tuple(_point(ws, s) for s in every[-TREND:]),
+        trend_points(ws, every[-TREND:]),
         len(every),
     )
 
@@ -237,6 +237,11 @@ def _counts(ws: Workspace, snapshot: Snapshot, scored: set[tuple[str, str]]) -> 
         found = ws.connection.execute(statement, [snapshot.digest]).fetchall()
         out[column].update({name: n for name, n in found if name in out[column]})
     return out
+
+
+def trend_points(ws: Workspace, snapshots: Sequence[Snapshot]) -> tuple[TrendPoint, ...]:
+    """Return what the trend shows of each snapshot, in the order given."""
+    return tuple(_point(ws, s) for s in snapshots)
 
 
 def _point(ws: Workspace, snapshot: Snapshot) -> TrendPoint:

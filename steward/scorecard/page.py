@@ -23,6 +23,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from steward import __version__
 from steward.errors import printable
 from steward.messages import N_, _, language, ngettext
+from steward.review.numbers import number, share
 from steward.review.words import ACTION_WORDS
 from steward.scorecard.facts import Scorecard, TrendPoint
 
@@ -109,24 +110,9 @@ _PROTECTIONS = {
     "other_role": N_("Has another role"),
 }
 _LANG = {"en": "en", "de": "de", "zh_CN": "zh-Hans"}
-_POINT = {"de": "."}
 
 WIDTH, HEIGHT = 232, 72
 """Size of a trend drawing, in the units of its viewBox."""
-
-
-def number(value: int | None) -> str:
-    """Return a count as the language in force writes it; an en dash where there is none."""
-    return "–" if value is None else f"{value:,}".replace(",", _POINT.get(language(), ","))
-
-
-def share(part: int, of: int) -> str:
-    """Return a share in per cent; what is there never shows as 0 and what lacks something never as 100."""
-    if of <= 0:
-        return "–"
-    per_cent = 100 * part / of
-    text = "< 0.1" if 0 < per_cent < 0.1 else "> 99.9" if 99.9 < per_cent < 100 else f"{per_cent:.1f}"
-    return (text.replace(".", ",") + " %") if language() == "de" else text + "%"
 
 
 def when(time: datetime) -> str:

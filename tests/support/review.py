@@ -24,7 +24,7 @@ from steward.evidence import Evidence, MatchWeight, ShownValue
 from steward.policy import Protection
 from steward.records import RecordKey, Snapshot
 from steward.review.conversation import Conversation
-from steward.review.panel import FRONT
+from steward.review.panel import FRONT, front
 from steward.review.words import words
 from steward.store.findings import weights_json
 from steward.store.workspace import Workspace
@@ -45,6 +45,7 @@ role = "person"
 label = ["name"]
 modified = "updated_at"
 version = "version"
+soft_delete = { column = "is_deleted", deleted = "1", live = "0" }
 [objects.deal]
 key = "id"
 role = "deal"
@@ -83,12 +84,13 @@ def make_workspace(
     file = folder / f"{name}.sqlite"
     with sqlite3.connect(file) as db:
         db.execute(
-            "CREATE TABLE contact(id TEXT PRIMARY KEY, name TEXT, email TEXT, phone TEXT, city TEXT, note TEXT, updated_at TEXT, version INTEGER)"
+            "CREATE TABLE contact(id TEXT PRIMARY KEY, name TEXT, email TEXT, phone TEXT, city TEXT, note TEXT, updated_at TEXT, version INTEGER, "
+            "is_deleted TEXT DEFAULT '0')"
         )
         db.execute("CREATE TABLE deal(id TEXT PRIMARY KEY, contact_id TEXT, amount TEXT, closed_at TEXT, stage TEXT)")
         db.execute("CREATE TABLE activity(id TEXT PRIMARY KEY, contact_id TEXT, happened_at TEXT)")
         db.executemany(
-            "INSERT INTO contact VALUES (?,?,?,?,?,?,?,1)",
+            "INSERT INTO contact VALUES (?,?,?,?,?,?,?,1,'0')",
             [(key(i).id, *(p.get(f) for f in FIELDS), f"2026-{i % 9 + 1:02d}-01T00:00:00Z") for i, p in enumerate(people)],
         )
         db.executemany(
@@ -227,7 +229,7 @@ class BlankPanel:
         page.add_style_tag(content=(FRONT / "panel.css").read_text("utf-8"))
         self.conversation: Conversation = conversation_of(self._answer)
         page.expose_binding("toPython", lambda _source, text: self._hear(text))
-        page.evaluate(_BOOT, [(FRONT / "panel.js").read_text("utf-8"), words(), self.conversation.session.reviewer])
+        page.evaluate(_BOOT, [front("panel.js"), words(), self.conversation.session.reviewer])
         page.wait_for_selector(".sr-title h2")
 
     def _hear(self, text: str) -> None:

@@ -1,6 +1,6 @@
 // The review panel: paints what Python sends and sends what the reviewer intends. Plain JavaScript, no dependencies.
 //
-// Customer values reach the page through textContent alone (see `put`): never as markup, attribute, address or style.
+// Stands after common.js. Customer values reach the page through textContent alone (`put`): never as markup, address or style.
 // Unmodified keys never leave the panel, and every element that can have the focus carries data-lm-suppress-shortcuts,
 // for a notebook would otherwise take "a" as "insert a cell". Says "saved" only when Python has said so.
 // Left to others: every decision about decisions (steward/review, in Python).
@@ -15,34 +15,6 @@ const PATIENCE = 15_000;  // ms without an answer, after which the panel says th
 const ASK = new Set(["defer", "escalate", "comment", "reassign"]);
 
 export default { render({ model, el }) { return new Panel(model, el).start(); } };
-
-function put(parent, tag, cls, text) {
-  const node = document.createElement(tag);
-  if (cls) node.className = cls;
-  if (text !== undefined && text !== null) plain(node, String(text));
-  if (parent) parent.append(node);
-  return node;
-}
-
-// Control characters, direction marks and invisible characters become visible chips; everything else is text.
-const ODD = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb]/;
-function plain(node, text) {
-  if (!ODD.test(text)) { node.append(document.createTextNode(text)); return; }
-  let run = "";
-  for (const char of text) {
-    if (ODD.test(char)) {
-      if (run) node.append(document.createTextNode(run));
-      run = "";
-      const chip = document.createElement("span");
-      chip.className = "sr-chip";
-      chip.textContent = "U+" + char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-      node.append(chip);
-    } else run += char;
-  }
-  if (run) node.append(document.createTextNode(run));
-}
-
-function focusable(node) { node.setAttribute("data-lm-suppress-shortcuts", "true"); return node; }
 
 class Panel {
   constructor(model, el) {
@@ -117,13 +89,7 @@ class Panel {
     return box;
   }
 
-  button(parent, cls, text, key, act) {
-    const b = focusable(put(parent, "button", "sr-button " + cls)); b.type = "button";
-    put(b, "span", "", text);
-    if (key) { const k = put(b, "kbd", "", key); k.setAttribute("aria-hidden", "true"); b.setAttribute("aria-keyshortcuts", key); }
-    b.addEventListener("click", act);
-    return b;
-  }
+  button(parent, cls, text, key, act) { return makeButton(parent, cls, text, key, act); }
 
   // ---------------------------------------------------------------- what Python says
 
@@ -161,6 +127,7 @@ class Panel {
       case "refused": if (this.dialog) this.dialogError(m.sentence); else { this.settle(m, false); this.warn(m.sentence); } this.letGo(m.token); break;
       case "failed": this.settle(m, false); this.warn(this.t("defect", { kind: m.kind })); this.letGo(m.token); break;
       case "bulk": this.bulkPlanned(m); break;
+      case "picture": this.pictures?.hear(m); break;
     }
   }
 
@@ -299,7 +266,7 @@ class Panel {
     if (c.conflict) put(s, "div", "sr-note sr-hot", this.t("conflict", c.conflict));
     if (c.hidden) put(s, "div", "sr-note", this.t("more_members", { count: this.number.format(c.hidden) }));
     for (const m of c.members) for (const p of m.protections) {
-      const n = put(s, "div", "sr-note sr-hot"); put(n, "b", "", `⛨ ${this.t("protected")} · ${m.id}`); put(n, "span", "", " " + p.sentence);
+      const n = put(s, "div", "sr-note sr-hot"); put(n, "b", "", `⊗ ${this.t("protected")} · ${m.id}`); put(n, "span", "", " " + p.sentence);
     }
     if (c.kind !== "duplicate") this.paintReasons(s, c);
     this.paintTable(s, c);
@@ -363,7 +330,7 @@ class Panel {
           if (more.length) put(box, "span", "", " · " + more.join(" · "));
           const fate = put(box, "div", "sr-fate");
           if (c.kind === "duplicate" && m.id !== c.survivor) put(fate, "span", "", this.t("on_merge_move"));
-          if (m.id !== c.survivor || c.kind !== "duplicate") put(fate, "span", x.delete === "block" ? "sr-block" : "", (x.delete === "block" ? "⛔ " : "") + this.t("on_delete_" + x.delete));
+          if (m.id !== c.survivor || c.kind !== "duplicate") put(fate, "span", x.delete === "block" ? "sr-block" : "", (x.delete === "block" ? "⊗ " : "") + this.t("on_delete_" + x.delete));
         }
       });
     }
@@ -377,15 +344,19 @@ class Panel {
       ?? c.pairs.find((p) => p.left === me || p.right === me) ?? c.pairs[0];
     const card = put(s, "section", "sr-card"); put(card, "h3", "", this.t("weights"));
     put(card, "p", "sr-quiet", `${pair.left} – ${pair.right} · ${this.share(pair.probability)} · ${this.t("bits", { bits: this.bits.format(pair.bits) })}`);
-    const list = put(card, "div", "sr-bars"), widest = Math.max(1, Math.abs(pair.prior), ...pair.weights.map((w) => Math.abs(w.bits)));
-    const bar = (label, note, bits, cls) => {
-      const r = put(list, "div", "sr-weight"); put(r, "span", "sr-wname", label);
-      const track = put(r, "span", "sr-track"), fill = put(track, "span", "sr-wfill " + cls); const width = (50 * Math.abs(bits)) / widest;
-      fill.style.width = width + "%"; fill.style[bits < 0 ? "right" : "left"] = "50%";
-      put(r, "span", "sr-wnum", bits === 0 ? "0" : this.bits.format(bits)); put(r, "span", "sr-wnote", note);
+    // A waterfall: each bar begins where the one before ended, from nothing to the sum.
+    let at = 0, low = 0, high = 0;
+    for (const bits of [pair.prior, ...pair.weights.map((w) => w.bits)]) { at += bits; low = Math.min(low, at); high = Math.max(high, at); }
+    const list = put(card, "div", "sr-bars"), place = (bits) => (100 * (bits - low)) / Math.max(1, high - low); at = 0;
+    const bar = (label, note, bits, cls, from = at) => {
+      const r = put(list, "div", "sr-weight" + (cls === "sr-sum" ? " sr-total" : "")); put(r, "span", "sr-wname", label);
+      const track = put(r, "span", "sr-track"), nothing = put(track, "span", "sr-zero"), fill = put(track, "span", "sr-wfill " + cls);
+      nothing.style.left = place(0) + "%"; fill.style.left = place(Math.min(from, from + bits)) + "%"; fill.style.width = place(low + Math.abs(bits)) + "%";
+      put(r, "span", "sr-wnum", bits === 0 ? "0" : this.bits.format(bits)); put(r, "span", "sr-wnote", note); at = from + bits;
     };
     bar(this.t("prior"), "", pair.prior, pair.prior < 0 ? "sr-neg" : "sr-pos");
     for (const w of pair.weights) bar(w.field, w.agreement === "missing" ? "∅ " + this.t("missing") : this.t(w.agreement) + (w.level ? ` · ${w.level}` : ""), w.bits, w.bits < 0 ? "sr-neg" : "sr-pos");
+    bar(this.t("sum"), this.share(pair.probability), pair.bits, "sr-sum", 0);
   }
 
   paintLost(s, c) {
@@ -429,7 +400,7 @@ class Panel {
     hint(["J", "K"], `${this.t("next")} / ${this.t("previous")}`);
     if (c && c.kind === "duplicate") { hint(["←", "→"], this.t("members")); hint(["S"], this.t("choose_survivor")); hint(["X"], this.t("take_out")); hint(["V"], this.t("only_differences")); }
     hint(["U", "R"], `${this.t("undo")} / ${this.t("redo")}`); hint(["B"], this.t("bulk")); hint(["/"], this.t("search").split(":")[0]);
-    hint(["C"], this.t("do_comment")); hint(["O"], this.t("do_reassign"));
+    hint(["C"], this.t("do_comment")); hint(["O"], this.t("do_reassign")); hint(["G"], this.t("pictures"));
   }
 
   // ---------------------------------------------------------------- keys
@@ -467,6 +438,7 @@ class Panel {
     else if (k === "u") { done(); this.say({ type: shift ? "redo" : "undo", token: ++this.token }); } else if (k === "r") { done(); this.say({ type: "redo", token: ++this.token }); }
     else if (k === "/") { done(); this.search.focus(); this.search.select(); } else if (k === "b") { done(); this.openBulk(); }
     else if (k === "Escape") { done(); this.held = []; if (this.armed) { this.armed = null; this.paintFoot(this.current()); } this.strip.hidden = true; this.list.focus(); }
+    else if (k === "g") { done(); this.openPictures(); }
     else if (KEYS[k]) { done(); this.act(KEYS[k]); }
     else known = false;
     return known;
@@ -517,19 +489,19 @@ class Panel {
 
   // ---------------------------------------------------------------- dialogs
 
-  openDialog(title) {
-    this.dialog = put(this.veil, "div", "sr-dialog"); this.veil.hidden = false;
+  openDialog(title, more = "") {
+    this.dialog = put(this.veil, "div", "sr-dialog " + more); this.veil.hidden = false;
     this.dialog.setAttribute("role", "dialog"); this.dialog.setAttribute("aria-modal", "true"); this.dialog.setAttribute("aria-label", title);
     put(this.dialog, "h2", "", title); return this.dialog;
   }
-  closeDialog() { this.dialog?.remove(); this.dialog = null; this.veil.hidden = true; this.list.focus({ preventScroll: true }); }
+  closeDialog() { this.dialog?.remove(); this.dialog = null; this.pictures = null; this.veil.hidden = true; this.list.focus({ preventScroll: true }); }
   dialogError(text) { let e = this.dialog.querySelector(".sr-strip"); if (!e) { e = put(this.dialog, "div", "sr-strip"); e.setAttribute("role", "alert"); } e.textContent = text; }
   dialogKey(event) {
     if (event.key === "Escape") { event.preventDefault(); this.closeDialog(); return; }
     if (event.key === "Tab") {
-      const all = [...this.dialog.querySelectorAll("button:not(:disabled),input,select,textarea")], i = all.indexOf(event.target), n = all.length;
+      const all = [...this.dialog.querySelectorAll('button:not(:disabled),input,select,textarea,summary,[tabindex="0"]')].filter((n) => n.offsetParent !== null), i = all.indexOf(event.target), n = all.length;
       if (n) { event.preventDefault(); all[(i + (event.shiftKey ? n - 1 : 1)) % n].focus(); }
-    } else if (event.key === "Enter" && event.target.tagName !== "BUTTON") { event.preventDefault(); this.dialog.querySelector("button.sr-go:not(:disabled)")?.click(); }
+    } else if (event.key === "Enter" && !["BUTTON", "SUMMARY"].includes(event.target.tagName)) { event.preventDefault(); this.dialog.querySelector("button.sr-go:not(:disabled)")?.click(); }
   }
   input(parent, label, type, hint) { const l = put(parent, "label", "sr-label"); put(l, "span", "", label); const i = focusable(put(l, "input", "sr-search")); i.type = type; if (hint) i.placeholder = hint; return i; }
 
@@ -545,6 +517,15 @@ class Panel {
     });
     this.button(row, "", this.t("cancel"), "Esc", () => this.closeDialog());
     (days || owner || reason).focus();
+  }
+
+  openPictures() {
+    const c = this.current(), d = this.openDialog(this.t("pictures"), "sr-wide"), members = (c?.members ?? []).map((m) => [c.object, m.id]);
+    const names = [...(c?.kind === "duplicate" ? ["waterfall"] : []), ...(c ? ["related"] : []), "scores", "heat", "stand", "execution"];
+    const about = () => c?.members[this.focus]?.id;
+    this.pictures = new Pictures(d, this.w, names, (which, chosen) => this.say({ type: "picture", which, about: chosen ?? (which === "related" ? about() : undefined), case: c?.case, object: c?.object, members }));
+    this.button(put(d, "div", "sr-actions"), "", this.t("close"), "Esc", () => this.closeDialog());
+    this.pictures.show(names[0]); this.pictures.tabs.querySelector("button").focus();
   }
 
   openBulk() {
