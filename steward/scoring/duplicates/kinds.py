@@ -54,6 +54,9 @@ class Kind:
         For names: how often relatives, or firms under one roof, reach each level. Empty: as strangers do.
     twins : tuple of float
         The same for people who share a birthday and a home: hardly ever one name, though often a similar one.
+    differs_at_most : float
+        Upper limit of the share of matches that differ outright; a name that is another name is hardly ever the same customer,
+        whatever coincidences of birthdays suggest to a small table.
     random_at_most : float
         Upper limit of the chance that two random customers agree exactly; small tables of duplicates overstate it.
     """
@@ -67,6 +70,7 @@ class Kind:
     kin: tuple[float, ...] = ()
     twins: tuple[float, ...] = ()
     random_at_most: float = 1.0
+    differs_at_most: float = 1.0
 
     @property
     def exact(self) -> int:
@@ -103,6 +107,7 @@ KINDS: dict[str, Kind] = {
             individual=True,
             kin=(0.783, 0.001, 0.001, 0.01, 0.09, 0.06, 0.025, 0.03),
             twins=(0.687, 0.001, 0.0002, 0.01, 0.22, 0.05, 0.03, 0.0018),
+            differs_at_most=0.10,
         ),
         Kind(
             "family",
@@ -128,6 +133,7 @@ KINDS: dict[str, Kind] = {
             individual=True,
             kin=(0.10, 0.74, 0.06, 0.06, 0.04),
             twins=(0.10, 0.65, 0.20, 0.048, 0.002),
+            differs_at_most=0.06,
         ),
         Kind(
             "company",
@@ -139,7 +145,7 @@ KINDS: dict[str, Kind] = {
                 (N_("exact"), "agree", 0.65),
             ),
             rare_counts_more=True,
-            kin=(0.48, 0.26, 0.13, 0.10, 0.03),
+            kin=(0.53, 0.29, 0.09, 0.06, 0.03),
         ),
         Kind(
             "email",

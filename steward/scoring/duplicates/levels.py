@@ -287,6 +287,8 @@ def compare_values(column: Column, a: npt.NDArray[np.int64], b: npt.NDArray[np.i
     able = may_agree(column, a, b)
     if able is not None:  # most random pairs are seen to differ without a look at their text
         a, b = a[able], b[able]
+        if not len(a):
+            return out
     left, right = column.latin[a], column.latin[b]
     level = np.minimum(COMPARE[column.kind.name](left, right, left == right), column.kind.exact - 1).astype(np.int8)
     if able is None:

@@ -172,8 +172,14 @@ def _rarity(column: Column, u: Floats, own: float) -> Floats:
     """
     if not column.kind.rare_counts_more or not len(column.key):
         return np.zeros(max(len(column.key), 1))
-    share = np.maximum(column.counts - 1.0 - own, 1.0) / max(column.filled, 2)
-    rarity: Floats = np.clip(np.log2(u[column.kind.exact] / share), -12.0, 8.0)
+    if column.field.plain_frequency:  # as Splink counts: the share of the table, the record itself among it
+        plain: Floats = np.log2(u[column.kind.exact] * max(column.filled, 1) / np.maximum(column.counts, 1.0))
+        return plain
+    usual = float(u[column.kind.exact])
+    # a small table cannot tell rare from common by itself: it is read as part of a larger one with values of usual commonness
+    unseen = min(1.0 / usual, 2.0 * column.filled)
+    share = np.maximum(column.counts - 1.0 - own, 1.0) / (column.filled + unseen)
+    rarity: Floats = np.clip(np.log2(usual / share), -12.0, 8.0)
     return rarity
 
 

@@ -29,7 +29,7 @@ U_SAMPLE = 480
 TRAIN_PAIRS = 10_000
 """Pairs per rule that m is estimated on."""
 
-SMOOTHING = 12.0
+SMOOTHING = 30.0
 """Pseudo-matches that hold m near the shares of its kind; a table of thousands overrules them, one of a hundred does not."""
 
 
@@ -424,5 +424,8 @@ def _tied(m: Floats, u: Floats, kind: Kind) -> Floats:
         m[INITIAL] = min(INITIAL_TELLS * float(u[INITIAL]), 0.3)
         rest = np.arange(len(m)) != INITIAL
         m[rest] *= (1.0 - m[INITIAL]) / m[rest].sum()
+    if m[0] > kind.differs_at_most * m.sum():
+        m[1:] *= (1.0 - kind.differs_at_most) / m[1:].sum()
+        m[0] = kind.differs_at_most
     tied: Floats = m / m.sum()
     return tied
