@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import duckdb
@@ -26,6 +27,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "evidence": ("record_id", "case_id", "rule_id", "score", "sentence", "values_json", "severity", "policy_digest", "digest"),
     "pairs": ("left_id", "right_id", "match_weight", "probability", "rule", "weights_json"),
     "clusters": ("cluster_id", "record_id", "survivor"),
+    "survivors": ("cluster_id", "record_id", "rule", "steerable", "reason", "values_json", "differing_json"),
     "protections": ("record_id", "code", "outcome", "sentence"),
 }
 _OPTIONAL = {"values_json": "'[]'", "severity": "''", "policy_digest": "''", "rule": "''", "weights_json": "'[]'"}
@@ -86,8 +88,8 @@ def replace(
     Parameters
     ----------
     frames : mapping of str to pl.DataFrame, pa.Table or None
-        By table name. ``evidence`` and ``runs`` are replaced for this kind and object; ``pairs`` and ``clusters`` for
-        the object where kind is ``duplicate``; ``protections`` for the object where a frame is given.
+        By table name. ``evidence`` and ``runs`` are replaced for this kind and object; ``pairs``, ``clusters`` and
+        ``survivors`` for the object where kind is ``duplicate``; ``protections`` for the object where a frame is given.
 
     Raises
     ------
@@ -103,7 +105,7 @@ def replace(
         connection.execute(
             "DELETE FROM evidence WHERE snapshot = $snapshot AND object = $object AND kind = $kind", {**keyed, "kind": kind}
         )
-        replaced = ["pairs", "clusters"] if kind == "duplicate" else []
+        replaced = ["pairs", "clusters", "survivors"] if kind == "duplicate" else []
         replaced += [
             name for name in ("pairs", "clusters", "protections") if frames.get(name) is not None and name not in replaced
         ]
@@ -209,6 +211,52 @@ def read_clusters(connection: duckdb.DuckDBPyConnection, snapshot: str, object: 
         Cluster(cid, tuple(RecordKey(object, i) for i in ids), RecordKey(object, survivor or ids[0]), tuple(links.get(cid, ())))
         for cid, ids, survivor in members
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class SurvivorProposal:
+    """Which record of a cluster is proposed to survive, why, and what it would take over from the others.
+
+    Attributes
+    ----------
+    rule : str
+        The survivor rule that decided; ``id`` where none did.
+    steerable : bool
+        True where someone able to add records could have steered the choice.
+    reason : str
+        One English clause; says so where it is steerable.
+    values : mapping of str to (str, RecordKey)
+        Column that the survivor leaves empty → the value the others agree on, and the record it comes from.
+    differing : tuple of str
+        Columns in which members differ: a person must choose, or one value is lost.
+    """
+
+    cluster_id: str
+    key: RecordKey
+    rule: str
+    steerable: bool
+    reason: str
+    values: Mapping[str, tuple[str, RecordKey]]
+    differing: tuple[str, ...]
+
+
+def read_survivors(connection: duckdb.DuckDBPyConnection, snapshot: str, object: str) -> dict[str, SurvivorProposal]:
+    """Return the proposed survivor of each cluster; empty for a workspace that was scored before they were kept."""
+    try:
+        rows = connection.execute(
+            "SELECT cluster_id, record_id, rule, steerable, reason, values_json, differing_json FROM survivors "
+            "WHERE snapshot = ? AND object = ? ORDER BY cluster_id",
+            [snapshot, object],
+        ).fetchall()
+    except duckdb.CatalogException:  # opened read-only, written by an earlier version
+        return {}
+    return {
+        cluster: SurvivorProposal(
+            cluster, RecordKey(object, record), rule, steerable, reason,
+            {c: (v, RecordKey(object, giver)) for c, (v, giver) in json.loads(values).items()}, tuple(json.loads(differing)),
+        )
+        for cluster, record, rule, steerable, reason, values, differing in rows
+    }  # fmt: skip
 
 
 def read_pairs(connection: duckdb.DuckDBPyConnection, snapshot: str, object: str, cluster_id: str) -> list[ComparisonVector]:

@@ -1,7 +1,7 @@
 """Tables of a workspace and the settings of its database.
 
 ``snapshots``, ``snapshot_objects``, ``snapshot_files`` and ``rejects`` describe what was taken in; one schema
-``take_<n>`` per snapshot holds a table per object. ``runs``, ``evidence``, ``pairs``, ``clusters`` and ``protections``
+``take_<n>`` per snapshot holds a table per object. ``runs``, ``evidence``, ``pairs``, ``clusters``, ``survivors`` and ``protections``
 hold what scoring found.
 
 Left to others: filling them (``intake``, ``findings``).
@@ -54,6 +54,10 @@ CREATE TABLE IF NOT EXISTS pairs(
 CREATE TABLE IF NOT EXISTS clusters(
     snapshot VARCHAR NOT NULL, object VARCHAR NOT NULL, cluster_id VARCHAR NOT NULL, record_id VARCHAR NOT NULL,
     survivor BOOLEAN NOT NULL);
+CREATE TABLE IF NOT EXISTS survivors(
+    snapshot VARCHAR NOT NULL, object VARCHAR NOT NULL, cluster_id VARCHAR NOT NULL, record_id VARCHAR NOT NULL,
+    rule VARCHAR NOT NULL, steerable BOOLEAN NOT NULL, reason VARCHAR NOT NULL, values_json VARCHAR NOT NULL,
+    differing_json VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS protections(
     snapshot VARCHAR NOT NULL, object VARCHAR NOT NULL, record_id VARCHAR NOT NULL, code VARCHAR NOT NULL,
     outcome VARCHAR NOT NULL, sentence VARCHAR NOT NULL);

@@ -300,6 +300,7 @@ class Workspace:
         evidence: Frame | Sequence[Evidence],
         pairs: Frame | None = None,
         clusters: Frame | None = None,
+        survivors: Frame | None = None,
         protections: Frame | None = None,
         definition_digest: str,
         summary: Mapping[str, object],
@@ -309,7 +310,7 @@ class Workspace:
 
         Parameters
         ----------
-        evidence, pairs, clusters, protections : pl.DataFrame or pa.Table
+        evidence, pairs, clusters, survivors, protections : pl.DataFrame or pa.Table
             Columns as in :mod:`steward.store.schema` without ``snapshot``, ``kind`` and ``object``. Evidence may also be
             a list of :class:`Evidence`, whose digests are computed here.
         complete : bool
@@ -317,7 +318,7 @@ class Workspace:
         """
         self._has(snapshot, object)
         first: Any = findings.evidence_table(evidence) if isinstance(evidence, list | tuple) else evidence
-        frames = {"evidence": first, "pairs": pairs, "clusters": clusters, "protections": protections}
+        frames = {"evidence": first, "pairs": pairs, "clusters": clusters, "survivors": survivors, "protections": protections}
         findings.replace(
             self.connection, snapshot.digest, kind, object, frames,
             definition_digest=definition_digest, summary=summary, complete=complete,
@@ -342,6 +343,10 @@ class Workspace:
     def clusters(self, snapshot: Snapshot, object: str) -> list[Cluster]:
         """Return the clusters of an object with their links, sorted by id."""
         return findings.read_clusters(self.connection, snapshot.digest, object)
+
+    def survivors(self, snapshot: Snapshot, object: str) -> dict[str, findings.SurvivorProposal]:
+        """Return the proposed survivor of each cluster by cluster id, with its reason and the values it would take over."""
+        return findings.read_survivors(self.connection, snapshot.digest, object)
 
     def pairs_of(self, snapshot: Snapshot, object: str, cluster_id: str) -> list[ComparisonVector]:
         """Return the compared pairs inside one cluster, strongest first."""

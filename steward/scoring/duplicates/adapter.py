@@ -23,8 +23,12 @@ from steward.scoring.duplicates.columns import joined
 from steward.scoring.duplicates.definition import Definition, parse_definition
 from steward.scoring.duplicates.explain import read_weights, sentence, weights_json
 from steward.scoring.duplicates.link import LinkResult, link
+from steward.scoring.duplicates.plan import Plan
+from steward.scoring.duplicates.proposals import propose_survivors
 from steward.scoring.duplicates.score import Scorer
-from steward.scoring.duplicates.survivor import DEFAULT_RULES, Facts, Survivor, choose
+from steward.scoring.duplicates.splink_import import Finding, looks_like_splink, read_splink
+from steward.scoring.duplicates.stored import with_model
+from steward.scoring.duplicates.survivor import DEFAULT_RULES, Survivor, check_rules
 from steward.store.sql import quote
 
 if TYPE_CHECKING:
@@ -56,6 +60,10 @@ class DuplicateSummary:
         What was compared as what, which blocking rules ran with their pairs, which columns and rules were left out and why.
     hubs : list of (field, value count)
         How many values of a field count as shared by many customers.
+    steerable : int
+        Clusters whose survivor someone able to add records could have chosen.
+    definition, trained : str
+        The definition in force as a file's text, and the same with the model in it: scoring by that trains nothing.
     note : str
         One line for a table.
     """
@@ -74,17 +82,23 @@ class DuplicateSummary:
     hubs: list[dict[str, Any]] = field(default_factory=list)
     steerable: int = 0
     definition: str = ""
+    trained: str = ""
     note: str = ""
 
 
 def load_definition(path: Path) -> Definition:
-    """Read a linkage definition from a file.
+    """Read a linkage definition from a file: TOML, or a settings or model file of Splink in JSON.
 
     Raises
     ------
     ScoringError
-        The file cannot be read or is no definition.
+        The file cannot be read or is no definition; a Splink comparison would be lost whole.
     """
+    return read_definition(path)[0]
+
+
+def read_definition(path: Path) -> tuple[Definition, list[Finding]]:
+    """Return the definition of a file and, for one of Splink's, what is not the same here."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -93,7 +107,10 @@ def load_definition(path: Path) -> Definition:
             next_step=N_("Check its name and that it is UTF-8 text."),
             where=path.name,
         ) from None
-    return parse_definition(text, where=path.name)
+    if looks_like_splink(text):
+        taken = read_splink(text, where=path.name)
+        return taken.definition, taken.findings
+    return parse_definition(text, where=path.name), []
 
 
 def score_duplicates(
@@ -106,6 +123,7 @@ def score_duplicates(
     apart: Iterable[tuple[RecordKey, RecordKey]] = frozenset(),
     survivor_rules: Sequence[str] = DEFAULT_RULES,
     progress: Callable[[int], None] | None = None,
+    before: Callable[[Plan], None] | None = None,
 ) -> DuplicateSummary:
     """Score the duplicates of one object and store pairs, clusters and evidence.
 
@@ -117,6 +135,8 @@ def score_duplicates(
         Pairs that a person rejected; they never share a cluster.
     survivor_rules : sequence of str
         See :mod:`steward.scoring.duplicates.survivor`.
+    before : callable, optional
+        Called once with the plan, before any pair is compared; what it raises stops the run and leaves all as it was.
 
     Returns
     -------
@@ -134,15 +154,13 @@ def score_duplicates(
     Replaces what an earlier run wrote for this snapshot and object, in one transaction. Records in the recycle bin are
     not scored.
     """
-    columns = ws.columns(snapshot, object)
-    if definition is not None:
-        _check_columns(definition, columns, object)
-    frame = _read(ws, snapshot, object, columns)
-    role, references = _hints(ws, snapshot, object)
+    check_rules(survivor_rules)
+    frame, role, references = read_object(ws, snapshot, object, definition)
     barred = sorted({(min(a.id, b.id), max(a.id, b.id)) for a, b in apart if a.object == object and b.object == object})
-    result = link(frame, definition, seed, barred, ids="_id", role=role, references=references, progress=progress)
+    result = link(frame, definition, seed, barred, ids="_id", role=role, references=references, progress=progress,
+                  before=_named(before, object))  # fmt: skip
     summary = _summary(result, object)
-    pairs, clusters, evidence = _tables(ws, snapshot, object, frame, result, survivor_rules, summary)
+    pairs, clusters, evidence, survivors = _tables(ws, snapshot, object, frame, result, survivor_rules, summary)
     ws.replace_evidence(
         snapshot,
         "duplicate",
@@ -150,10 +168,39 @@ def score_duplicates(
         evidence=evidence,
         pairs=pairs,
         clusters=clusters,
+        survivors=survivors,
         definition_digest=result.definition.digest,
         summary=asdict(summary),
     )
     return summary
+
+
+def read_object(
+    ws: Workspace, snapshot: Snapshot, object: str, definition: Definition | None = None
+) -> tuple[pl.DataFrame, str | None, list[str]]:
+    """Return the live records of an object as text with ``_id``, its role, and its columns that are not about the customer.
+
+    Raises
+    ------
+    ScoringError
+        The definition names columns that the object does not have.
+    """
+    columns = ws.columns(snapshot, object)
+    if definition is not None:
+        _check_columns(definition, columns, object)
+    return _read(ws, snapshot, object, columns), *_hints(ws, snapshot, object)
+
+
+def _named(before: Callable[[Plan], None] | None, object: str) -> Callable[[Plan], None] | None:
+    if before is None:
+        return None
+    told = before
+
+    def tell(plan: Plan) -> None:
+        plan.object = object
+        told(plan)
+
+    return tell
 
 
 def _read(ws: Workspace, snapshot: Snapshot, object: str, columns: Sequence[str]) -> pl.DataFrame:
@@ -195,6 +242,7 @@ def _summary(result: LinkResult, object: str) -> DuplicateSummary:
     summary.definition = result.definition.toml()
     if result.model is not None:
         summary.prior_bits = result.model.prior_bits
+        summary.trained = with_model(result.definition, result.model, cut=result.cut).toml()
     summary.fields = [{"field": f.name, "kind": f.kind, "columns": list(f.columns)} for f in result.definition.fields]
     if result.blocks is not None:
         summary.rules = [
@@ -221,15 +269,15 @@ def _tables(
     result: LinkResult,
     survivor_rules: Sequence[str],
     summary: DuplicateSummary,
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Return pairs, clusters and evidence as tables, and complete the summary."""
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return pairs, clusters, evidence and survivors as tables, and complete the summary."""
     table = result.table
     ordered = frame[table.order.tolist()] if len(table) else frame
     raw = [joined(ordered, f.columns, f.first_filled) for f in result.definition.fields]
     related = result.model.related_names if result.model is not None else []
     pairs = result.pairs_frame().with_columns(_oriented(table.ids, result, raw, related).alias("weights_json"))
     groups = result.groups()
-    survivors = _survivors(ws, snapshot, object, ordered, groups, survivor_rules)
+    survivors, proposals = propose_survivors(ws, snapshot, object, ordered, groups, survivor_rules)
     rows: list[tuple[str, str, bool]] = []
     for members in groups:
         name = cluster_id(object, members)
@@ -245,7 +293,7 @@ def _tables(
     summary.note = (
         f"{summary.clusters} clusters at p ≥ {summary.cut:.2f}; compared: {fields}" if fields else "nothing to compare"
     )
-    return pairs, clusters, evidence
+    return pairs, clusters, evidence, proposals
 
 
 def _oriented(ids: Any, result: LinkResult, raw: list[pl.Series], related: list[str]) -> pl.Series:
@@ -256,45 +304,6 @@ def _oriented(ids: Any, result: LinkResult, raw: list[pl.Series], related: list[
     turned = pairs.take(np.arange(len(pairs)))
     turned.left, turned.right = np.where(swap, pairs.right, pairs.left), np.where(swap, pairs.left, pairs.right)
     return weights_json(result.table, raw, turned, related)
-
-
-def _survivors(
-    ws: Workspace, snapshot: Snapshot, object: str, ordered: pl.DataFrame, groups: Sequence[Sequence[str]], rules: Sequence[str]
-) -> dict[str, Survivor]:
-    """Return the survivor of each group under its first member."""
-    members = [m for g in groups for m in g]
-    if not members:
-        return {}
-    mapped = ws.mapping(snapshot).objects.get(object)
-    part = ordered.filter(pl.col("_id").is_in(members))
-    linked = _linked(ws, snapshot, object, members)
-    facts: dict[str, Facts] = {}
-    for row in part.iter_rows(named=True):
-        values: Mapping[str, str | None] = {k: v for k, v in row.items() if k != "_id"}
-        facts[row["_id"]] = Facts(
-            linked.get(row["_id"], 0),
-            sum(v not in (None, "") for v in values.values()),
-            values.get(mapped.created) if mapped and mapped.created else None,
-            values.get(mapped.modified) if mapped and mapped.modified else None,
-            values,
-        )
-    return {g[0]: choose({m: facts[m] for m in g}, rules) for g in groups}
-
-
-def _linked(ws: Workspace, snapshot: Snapshot, object: str, members: Sequence[str]) -> dict[str, int]:
-    """Count the records of other objects that refer to each member."""
-    counts: dict[str, int] = {}
-    held = {o.name for o in snapshot.objects}
-    for child, column in ws.mapping(snapshot).children_of(object):
-        if child.name not in held or column not in ws.columns(snapshot, child.name):
-            continue
-        sql = (
-            f"SELECT {quote(column)}, count(*) FROM {ws.table(snapshot, child.name)} "  # noqa: S608 - identifiers are quoted
-            f"WHERE {quote(column)} IN (SELECT unnest(?)) AND NOT coalesce(_deleted, false) GROUP BY 1"
-        )
-        for name, number in ws.connection.execute(sql, [list(members)]).fetchall():
-            counts[name] = counts.get(name, 0) + int(number)
-    return counts
 
 
 def _evidence(

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from steward.errors import TooManyPairsError
 from steward.messages import N_
 from steward.scoring.duplicates.columns import Column, Table
 from steward.scoring.duplicates.definition import Definition, Rule
@@ -164,15 +165,7 @@ class Blocks:
             limit = definition.block_at_most if rule.keys else max(definition.block_at_most, len(table))
             cost = RuleCost(rule, expected_pairs(sizes, limit), int(sizes[sizes > limit].sum()), int(sizes.max(initial=0)))
             if cost.pairs > definition.pairs_at_most:
-                from steward.errors import TooManyPairsError
-
-                raise TooManyPairsError(
-                    N_("The blocking rule “{rule}” would compare {pairs} pairs; the limit is {limit}."),
-                    next_step=N_("Add a second key to the rule, such as the first letters of a name or the year of a date."),
-                    rule=rule.name,
-                    pairs=cost.pairs,
-                    limit=definition.pairs_at_most,
-                )
+                raise _too_many(table, definition, cost)
             if cost.left_out:
                 key = _without_large(key, limit)
             self.keys.append(key)
@@ -226,6 +219,31 @@ class Blocks:
             apart = self.table.source[left] != self.table.source[right]
             left, right = left[apart], right[apart]
         return left, right, (whole / drawn if drawn else 0.0)
+
+
+def _too_many(table: Table, definition: Definition, cost: RuleCost) -> TooManyPairsError:
+    """Return the refusal of a rule that would explode, with the rule to use instead where there is one."""
+    from steward.scoring.duplicates.narrower import narrower
+
+    better = narrower(table, cost.rule, pairs_at_most=definition.pairs_at_most, block_at_most=definition.block_at_most)
+    if better is None:
+        return TooManyPairsError(
+            N_("The blocking rule “{rule}” would compare {pairs} pairs; the limit is {limit}."),
+            next_step=N_("Add a second key to the rule, such as the first letters of a name or the year of a date."),
+            rule=cost.rule.name,
+            pairs=cost.pairs,
+            limit=definition.pairs_at_most,
+        )
+    return TooManyPairsError(
+        N_("The blocking rule “{rule}” would compare {pairs} pairs; the limit is {limit}."),
+        next_step=N_("Add a second key: “{narrower}” compares {fewer} pairs, keys = [{keys}]."),
+        rule=cost.rule.name,
+        pairs=cost.pairs,
+        limit=definition.pairs_at_most,
+        narrower=better[0].name,
+        fewer=better[1],
+        keys=", ".join(better[0].written()),
+    )
 
 
 def _without_large(key: Positions, limit: int) -> Positions:

@@ -109,6 +109,10 @@ class Rule:
             return "every pair"
         return " + ".join(f if t == "whole" else f"{f} ({t})" for f, t in self.keys)
 
+    def written(self) -> list[str]:
+        """Return the keys as a file holds them, quoted."""
+        return [_quoted(f if t == "whole" and ":" not in f else f"{f}:{t}") for f, t in self.keys]
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -188,8 +192,7 @@ class Definition:
             if f.plain_frequency:
                 lines.append("plain_frequency = true")
         for r in self.rules:
-            keys = ", ".join(_quoted(f if t == "whole" and ":" not in f else f"{f}:{t}") for f, t in r.keys)
-            lines += ["", "[[index]]", f"keys = [{keys}]"]
+            lines += ["", "[[index]]", f"keys = [{', '.join(r.written())}]"]
         if self.related:
             lines += ["", "[related]", *(f"{_quoted(name)} = {odds!r}" for name, odds in self.related)]
         return "\n".join(lines) + "\n"

@@ -17,6 +17,7 @@ from steward.scoring.duplicates.cluster import cluster
 from steward.scoring.duplicates.columns import Table, build
 from steward.scoring.duplicates.cut import choose_cut
 from steward.scoring.duplicates.definition import Definition
+from steward.scoring.duplicates.plan import Plan, plan_of
 from steward.scoring.duplicates.profile import Proposal, propose
 from steward.scoring.duplicates.score import Scored, Scorer, score_blocks
 from steward.scoring.duplicates.stored import stored_model, with_given
@@ -89,6 +90,7 @@ def link(
     references: Sequence[str] = (),
     source: str | None = None,
     progress: Callable[[int], None] | None = None,
+    before: Callable[[Plan], None] | None = None,
 ) -> LinkResult:
     """Find records of the same customer.
 
@@ -112,6 +114,8 @@ def link(
         Column naming two sources; only pairs across them are compared.
     progress : callable, optional
         Called with the number of pairs scored.
+    before : callable, optional
+        Called once with the plan of the run, before any pair is compared; what it raises stops the run.
 
     Returns
     -------
@@ -126,8 +130,12 @@ def link(
     n = len(table)
     empty = LinkResult(table, definition, None, _none(len(definition.fields)), np.arange(n), 0.5, 0, proposal=proposal)
     if n < 2 or not definition.fields:
+        if before is not None:
+            before(plan_of(n, definition, None, proposal))
         return empty
     blocks = Blocks(table, definition)
+    if before is not None:
+        before(plan_of(n, definition, blocks, proposal))
     model = stored_model(table, definition) or with_given(fit(table, blocks, seed), definition)
     threshold = float(np.log2(definition.review_from / (1 - definition.review_from)))
     scorer = Scorer(table, model, threshold)
