@@ -175,6 +175,9 @@ def _rarity(column: Column, u: Floats, own: float) -> Floats:
     if column.field.plain_frequency:  # as Splink counts: the share of the table, the record itself among it
         plain: Floats = np.log2(u[column.kind.exact] * max(column.filled, 1) / np.maximum(column.counts, 1.0))
         return plain
+    if column.field.plain_frequency:  # as Splink counts: the share of the table, the record itself among it
+        plain: Floats = np.log2(u[column.kind.exact] * max(column.filled, 1) / np.maximum(column.counts, 1.0))
+        return plain
     usual = float(u[column.kind.exact])
     # a small table cannot tell rare from common by itself: it is read as part of a larger one with values of usual commonness
     unseen = min(1.0 / usual, 2.0 * column.filled)
