@@ -112,6 +112,10 @@ class ObjectMapping(_Strict, frozen=True):
         Columns that name the record to people.
     parents : mapping of str to str
         Column → object it refers to.
+    unique : tuple of tuple of str
+        Sets of columns, each with a column of ``parents``, whose values together the system allows only once among live
+        records (one membership per person and list). A merge that would break this is shown as a conflict. For a
+        ``membership`` without any: all of its parents but the owner.
     on_delete : mapping of str to OnDelete
         Column of ``parents`` → what happens to this record when that parent is deleted; ``block`` where not given.
     created, modified, version, owner : str or None
@@ -144,6 +148,7 @@ class ObjectMapping(_Strict, frozen=True):
     role: Role = "other"
     label: tuple[str, ...] = ()
     parents: dict[str, str] = {}
+    unique: tuple[tuple[str, ...], ...] = ()
     on_delete: dict[str, OnDelete] = {}
     created: str | None = None
     modified: str | None = None
@@ -267,6 +272,12 @@ def _check(name: str, entry: ObjectMapping, objects: MappingABC[str, ObjectMappi
         if column not in entry.parents:
             raise refuse(
                 N_("The mapping {where}: on_delete of {object} names {column}, which is not in its parents."), column=column
+            )
+    for columns in entry.unique:
+        if not set(columns) & set(entry.parents):
+            raise refuse(
+                N_("The mapping {where}: 'unique' of {object} names no column of its parents: {columns}."),
+                columns=", ".join(columns),
             )
     for rule in (entry.open_when, entry.active_when):
         if rule is not None and sum((bool(rule.values), bool(rule.not_in), rule.empty)) != 1:

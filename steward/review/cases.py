@@ -56,6 +56,12 @@ class View:
     order : Order
         ``certainty`` (surest first), ``impact`` (most at stake first), ``learning`` (nearest to even odds first),
         ``size`` (largest clusters first).
+    low, high : float or None
+        Bounds of the score, both included, in [0, 1].
+    protected : bool or None
+        Only cases with (True) or without (False) a protected record.
+    mine : bool
+        Only cases that wait for the reviewer: deferred by, or escalated to, that person.
     """
 
     kind: str | None = None
@@ -63,6 +69,10 @@ class View:
     states: frozenset[CaseState] = frozenset()
     text: str = ""
     order: Order = "certainty"
+    low: float | None = None
+    high: float | None = None
+    protected: bool | None = None
+    mine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +146,16 @@ class CaseIndex:
             UNION
             SELECT c.place, c.object, e.record_id FROM review_case c
               JOIN evidence e ON e.snapshot = $s AND e.kind = c.kind AND e.object = c.object AND e.case_id = c.case_id
+            """,
+            {"s": digest},
+        )
+        # What was seen in a case, by place: the evidence itself is in no order that would let one case be found quickly.
+        self._db.execute(
+            """
+            CREATE OR REPLACE TEMP TABLE review_said AS
+            SELECT c.place, e.digest FROM review_case c
+              JOIN evidence e ON e.snapshot = $s AND e.kind = c.kind AND e.object = c.object AND e.case_id = c.case_id
+            ORDER BY c.place
             """,
             {"s": digest},
         )
@@ -244,7 +264,13 @@ class CaseIndex:
 
     def case_id(self, place: int) -> str:
         """Return the id of the case at a place of the index."""
-        return str(self._case_id[place].as_py())
+        case_id = str(self._case_id[place].as_py())
+        self._place_of[case_id] = int(place)  # whoever was given the id comes back with it
+        return case_id
+
+    def case_ids(self, places: Sequence[int] | Rows) -> list[str]:
+        """Return the ids of the cases at many places."""
+        return [str(name) for name in self._case_id.take(np.asarray(places, dtype=np.int64)).to_pylist()]
 
     def kind_of(self, place: int) -> str:
         """Return the kind of the case at a place of the index."""
@@ -262,22 +288,36 @@ class CaseIndex:
         DecisionError
             No such case in this snapshot.
         """
-        if not self._place_of and len(self):
-            self._place_of = {name: i for i, name in enumerate(self._case_id.to_pylist())}
-        try:
-            return self._place_of[case_id]
-        except KeyError:
-            raise DecisionError(
-                N_("The case {case} is not in this snapshot."), next_step=N_("Open the queue again."), case=case_id
-            ) from None
+        found = self._place_of.get(case_id)
+        if found is None:
+            rows = self._db.execute("SELECT place FROM review_case WHERE case_id = $c LIMIT 1", {"c": case_id}).fetchall()
+            if not rows:
+                raise DecisionError(
+                    N_("The case {case} is not in this snapshot."), next_step=N_("Open the queue again."), case=case_id
+                )
+            found = self._place_of[case_id] = int(rows[0][0])
+        return found
+
+    def digests(self, places: Sequence[int] | Rows) -> dict[int, list[str]]:
+        """Return the digests of the evidence of each case."""
+        out: dict[int, list[str]] = {}
+        for place, digest in self._at(places, "SELECT t.place, t.digest FROM review_said t"):
+            out.setdefault(place, []).append(digest)
+        return out
+
+    def _at(self, places: Sequence[int] | Rows, query: str, order: str = "") -> list[Any]:
+        """Run a query over the table ``t`` at some places; one place is looked up without a join."""
+        wanted = [int(p) for p in places]
+        if len(wanted) == 1:
+            return self._db.execute(f"{query} WHERE t.place = $p {order}", {"p": wanted[0]}).fetchall()
+        join = "JOIN (SELECT unnest($p::BIGINT[]) AS place) USING (place)"
+        return self._db.execute(f"{query} {join} {order}", {"p": wanted}).fetchall()
 
     def members(self, places: Sequence[int] | Rows) -> dict[int, list[RecordKey]]:
         """Return the records of each case, sorted."""
-        found = self._db.execute(
-            "SELECT m.place, m.object, m.record_id FROM review_member m JOIN (SELECT unnest($p::BIGINT[]) AS place) USING (place) "
-            "ORDER BY m.place, m.object, m.record_id",
-            {"p": [int(p) for p in places]},
-        ).fetchall()
+        found = self._at(
+            places, "SELECT t.place, t.object, t.record_id FROM review_member t", "ORDER BY t.place, t.object, t.record_id"
+        )
         out: dict[int, list[RecordKey]] = {}
         for place, name, record_id in found:
             out.setdefault(place, []).append(RecordKey(name, record_id))
@@ -315,6 +355,12 @@ class CaseIndex:
             keep &= self.of_object(view.object)
         if view.states:
             keep &= np.isin(self.state, [int(s) for s in view.states])
+        if view.low is not None:
+            keep &= self.score >= view.low
+        if view.high is not None:
+            keep &= self.score <= view.high
+        if view.protected is not None:
+            keep &= self.protected == view.protected
         if view.text.strip():
             keep &= self._matching(view.text)
         return order[keep[order]]

@@ -22,6 +22,26 @@ from steward.records import RecordKey
 
 
 @dataclass(frozen=True, slots=True)
+class Clash:
+    """Links of members of one cluster that cannot all be the survivor's.
+
+    Attributes
+    ----------
+    child, column : str
+        The object that refers, and its column.
+    members : frozenset of str
+        Ids of the members whose links exclude each other.
+    referring : str or None
+        For a link between two members: the one that refers to the other.
+    """
+
+    child: str
+    column: str
+    members: frozenset[str]
+    referring: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
     """What a decision needs to know of one record."""
 
@@ -30,6 +50,8 @@ class Fact:
     protections: tuple[Protection, ...] = ()
     blocked_by: Mapping[str, int] = field(default_factory=dict)
     """Child object → number of records whose policy blocks a delete."""
+    clashes: tuple[Clash, ...] = ()
+    """Those in which the record takes part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +66,8 @@ class Facts:
     evidence_digest: str
     user: bool = False
     """True where the object's records are users of the CRM."""
+    recycled: bool = True
+    """True where a deletion can be taken back in the CRM itself (a recycle bin, a mark)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +228,10 @@ def concerns(
     """
     found: list[Concern] = []
     concerned = {d.fact.key for d in made}
+    merging: dict[str, set[str]] = {}
+    for draft in made:
+        if draft.action is DecisionAction.MERGE and draft.target is not None:
+            merging.setdefault(draft.target, {draft.target}).add(draft.fact.key.id)
     for draft in made:
         key, action = draft.fact.key, draft.action
         if action in DESTRUCTIVE and (merged.get(key, set()) - concerned):
@@ -226,6 +254,8 @@ def concerns(
                         {"key": other.key, "code": "survivor_goes"},
                     )
                 )
+        if draft.target is not None and action is DecisionAction.MERGE:
+            found.extend(_link_concerns(draft.fact, draft.target, merging[draft.target]))
         if action in DESTRUCTIVE:
             found.extend(
                 Concern(
@@ -246,6 +276,56 @@ def concerns(
                 Concern("warning", key, N_("{other} decided {action} for {key}; your decision replaces it by name."), facts)
             )
     return sorted(found, key=lambda c: c.level)
+
+
+def _link_concerns(fact: Fact, target: str, merging: set[str]) -> list[Concern]:
+    """Return what a merge would do to links that exist only once: refused where it cannot be carried out at all."""
+    out: list[Concern] = []
+    double: dict[str, int] = {}
+    for clash in fact.clashes:
+        if clash.referring is None:
+            if len(clash.members & merging) > 1:
+                double[clash.child] = double.get(clash.child, 0) + 1
+        elif clash.referring == target and clash.members == {target, fact.key.id}:
+            out.append(
+                Concern(
+                    "refused",
+                    fact.key,
+                    N_(
+                        "The survivor {survivor} refers to {key} by {column}, and would refer to itself: change that in the CRM, or choose another survivor."
+                    ),
+                    {"key": fact.key, "survivor": target, "column": clash.column, "code": "self_link"},
+                )
+            )
+    for child, count in double.items():
+        facts: dict[str, object] = {"key": fact.key, "count": count, "child": child, "code": f"link_conflict_{child}"}
+        out.append(
+            Concern(
+                "warning",
+                fact.key,
+                N_(
+                    "{key}: {count} × {child} cannot move, for the merged record has the same one already; one of the two would be lost."
+                ),
+                facts,
+            )
+        )
+    return out
+
+
+HARD = frozenset({DecisionAction.ANONYMISE, DecisionAction.DEACTIVATE})
+"""Decisions that ask twice whatever the case: what they change cannot be put back, or takes a person's access away."""
+
+
+def hard(facts: Facts, intent: Intent) -> Concern | None:
+    """Return why an action asks twice by its nature; None where it does not."""
+    if intent.action in HARD or (intent.action is DecisionAction.DELETE and not facts.recycled):
+        return Concern(
+            "warning",
+            facts.members[0].key,
+            N_("{action} cannot be taken back in the CRM; only a backup could restore it."),
+            {"action": intent.action.value, "code": "hard"},
+        )
+    return None
 
 
 def sentence(concern: Concern, translate: object = None) -> str:

@@ -21,7 +21,8 @@ from steward.policy import Holds, Protection
 from steward.records import RecordKey, Snapshot
 from steward.review.cases import CaseIndex
 from steward.review.difference import CellState, Piece, difference
-from steward.review.intent import Fact, Facts
+from steward.review.intent import Clash, Fact, Facts
+from steward.review.losses import Membership, clashes, memberships, referred
 from steward.review.survivor import Result, choosable, preview
 from steward.store.sql import quote
 
@@ -70,6 +71,10 @@ class Sheet:
         Only children that exist.
     result : Result or None
         The survivor as a merge would leave it, for clusters.
+    memberships : mapping of RecordKey to tuple of Membership
+        Lists, campaigns, groups that each member belongs to, with the role there.
+    refers : mapping of (field, id) to str
+        Labels of the records that lost values refer to.
     """
 
     facts: Facts
@@ -82,6 +87,8 @@ class Sheet:
     weakest: ComparisonVector | None
     impact: Mapping[RecordKey, tuple[ChildImpact, ...]]
     result: Result | None
+    memberships: Mapping[RecordKey, tuple[Membership, ...]]
+    refers: Mapping[tuple[str, str], str]
 
 
 class Source:
@@ -112,7 +119,11 @@ class Source:
         digests: dict[RecordKey, str] = {}
         protections: dict[RecordKey, list[Protection]] = {}
         survivors: dict[tuple[str, str], str] = {}
-        seen: dict[tuple[str, str, str], list[str]] = {}
+        seen = self._index.digests(places)
+        several = {p: keys for p, keys in members.items() if self._index.kind_of(p) == "duplicate"}
+        clashing: Mapping[int, Sequence[Clash]] = (
+            clashes(self._db, self._ws, self._snapshot, self._mapping, several) if several else {}
+        )
         blocked = {name: self._blocked(name, sorted(ids)) for name, ids in by_object.items()}
         for name, ids in by_object.items():
             wanted = {"ids": sorted(ids), "s": self._snapshot.digest, "o": name}
@@ -143,12 +154,6 @@ class Source:
                 wanted,
             ).fetchall():
                 survivors[name, cluster] = record_id
-            for kind, case, digest in self._db.execute(
-                "SELECT kind, case_id, digest FROM evidence JOIN (SELECT unnest($ids::VARCHAR[]) AS record_id) USING (record_id) "
-                "WHERE snapshot = $s AND object = $o",
-                wanted,
-            ).fetchall():
-                seen.setdefault((kind, name, case), []).append(digest)
         out = []
         for place in places:
             case, kind, name = self._index.case_id(place), self._index.kind_of(place), self._index.object_of(place)
@@ -160,12 +165,19 @@ class Source:
                     kind=kind,
                     object=name,
                     members=tuple(
-                        Fact(k, digests.get(k, ""), tuple(protections.get(k, ())), blocked[k.object].get(k.id, {}))
+                        Fact(
+                            k,
+                            digests.get(k, ""),
+                            tuple(protections.get(k, ())),
+                            blocked[k.object].get(k.id, {}),
+                            tuple(c for c in clashing.get(place, ()) if k.id in c.members),
+                        )
                         for k in members[place]
                     ),
                     survivor=RecordKey(name, survivor) if survivor is not None else None,
-                    evidence_digest=case_digest(seen.get((kind, name, case), [])),
+                    evidence_digest=case_digest(seen.get(place, [])),
                     user=entry is not None and entry.role == "user",
+                    recycled=entry is None or entry.soft_delete is not None,
                 )
             )
         return out
@@ -238,6 +250,10 @@ class Source:
             staying = {k: v for k, v in values.items() if k.id not in out or k == first}
             result = preview(staying, first, free, rule=rule, modified=entry.modified if entry else None, by_hand=by_hand)
         impact = self._ws.impact(self._snapshot, shown)
+        gone: dict[str, set[str]] = {}
+        for one in result.lost if result else ():
+            if entry is not None and one.field in entry.parents:
+                gone.setdefault(one.field, set()).add(one.value)
         return Sheet(
             facts=facts,
             title=self._index.row(place).title,
@@ -249,6 +265,8 @@ class Source:
             weakest=weights[-1] if weights else None,
             impact={k: tuple(c for c in i.children if c.count) for k, i in impact.items()},
             result=result,
+            memberships=memberships(self._db, self._ws, self._snapshot, self._mapping, shown),
+            refers=referred(self._db, self._ws, self._snapshot, self._mapping, facts.object, gone) if gone else {},
         )
 
 
