@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from steward.crm.mapping import Mapping
     from steward.policy import Policy
+    from steward.scoring.duplicates.plan import Plan
     from steward.scoring.run import ScoreLine
     from steward.store import Workspace
     from steward.store.decision_log import DecisionLog
@@ -112,6 +113,8 @@ class Workbench:
         definition: Path | None = None,
         seed: int = 0,
         progress: Progress | None = None,
+        survivor_rules: Sequence[str] = (),
+        before: Callable[[Plan], None] | None = None,
     ) -> list[ScoreLine]:
         """Compute evidence on the latest snapshot and store it.
 
@@ -127,7 +130,11 @@ class Workbench:
         suites : Path, optional
             Folder of suites; by default those that ship.
         definition : Path, optional
-            A linkage definition; by default one is proposed from the data.
+            A linkage definition, or a Splink model; by default one is proposed from the data.
+        survivor_rules : sequence of str, optional
+            Which record of a cluster is proposed to survive, see :mod:`steward.scoring.duplicates.survivor`.
+        before : callable, optional
+            Called with the plan of each object before its pairs are compared.
         """
         from steward.scoring.run import score_objects
 
@@ -143,6 +150,8 @@ class Workbench:
             definition=definition,
             seed=seed,
             progress=progress,
+            survivor_rules=survivor_rules,
+            before=before,
         )
 
     def evidence(self, kind: str | None = None, object: str | None = None) -> pl.DataFrame:

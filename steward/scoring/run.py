@@ -16,6 +16,7 @@ from steward.messages import N_
 if TYPE_CHECKING:
     from steward.policy import Policy
     from steward.records import RecordKey, Snapshot
+    from steward.scoring.duplicates.plan import Plan
     from steward.store import Workspace
 
 Progress = Callable[[int], None]
@@ -67,6 +68,8 @@ def score_objects(
     definition: Path | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    survivor_rules: Sequence[str] = (),
+    before: Callable[[Plan], None] | None = None,
 ) -> list[ScoreLine]:
     """Compute and store evidence; see :meth:`steward.workbench.Workbench.score`.
 
@@ -93,7 +96,9 @@ def score_objects(
     ]
     lines: list[ScoreLine] = []
     if "duplicate" in kinds:
-        lines += [_duplicates(store, snapshot, name, definition, seed, apart, progress) for name in people]
+        lines += [
+            _duplicates(store, snapshot, name, definition, seed, apart, progress, survivor_rules, before) for name in people
+        ]
     if "stale" in kinds and people:
         lines += _stale(store, snapshot, people, policy, holds, progress)
     if "invalid" in kinds:
@@ -114,11 +119,17 @@ def _duplicates(
     seed: int,
     apart: frozenset[tuple[RecordKey, RecordKey]],
     progress: Progress | None,
+    survivor_rules: Sequence[str],
+    before: Callable[[Plan], None] | None,
 ) -> ScoreLine:
     from steward.scoring.duplicates import load_definition, score_duplicates
+    from steward.scoring.duplicates.survivor import DEFAULT_RULES
 
     chosen = load_definition(definition) if definition is not None else None
-    summary = score_duplicates(store, snapshot, name, definition=chosen, seed=seed, apart=apart, progress=progress)
+    summary = score_duplicates(
+        store, snapshot, name, definition=chosen, seed=seed, apart=apart, survivor_rules=survivor_rules or DEFAULT_RULES,
+        progress=progress, before=before,
+    )  # fmt: skip
     return ScoreLine("duplicate", name, summary.records, summary.proposed, summary.note)
 
 

@@ -70,6 +70,8 @@ class Plan:
         True where the definition was chosen from the data.
     trained : bool
         True where the definition holds its model, so that nothing is estimated.
+    definition : str
+        The definition in force as a file's text, to save, change and give back.
     """
 
     object: str
@@ -79,6 +81,7 @@ class Plan:
     fields: list[FieldPlan] = field(default_factory=list)
     rules: list[RulePlan] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    definition: str = ""
 
     @property
     def pairs(self) -> int:
@@ -89,7 +92,7 @@ class Plan:
 def plan_of(records: int, definition: Definition, blocks: Blocks | None, proposal: Proposal | None, object: str = "") -> Plan:
     """Return the plan of a run whose blocks have been counted; without blocks there is nothing to compare."""
     reasons = {c.column: c.reason for c in proposal.columns} if proposal is not None else {}
-    plan = Plan(object, records, proposal is not None, definition.trained)
+    plan = Plan(object, records, proposal is not None, definition.trained, definition=definition.toml())
     for f in definition.fields:
         said = [reasons[c] for c in f.columns if reasons.get(c)]
         plan.fields.append(FieldPlan(f.name, f.kind, f.columns, "; ".join(dict.fromkeys(said)) or "the definition"))
