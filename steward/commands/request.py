@@ -82,10 +82,10 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
             count=len(channel.to) if isinstance(channel, Mailbox) else 1,
             host=channel.host,
         )
-    screen.result({"digest": summary.digest, "sent": len(sent), "failed": len(failed)})
     if failed:
         raise DeliveryError(
             N_("{count} of {all} requests were not taken."), count=len(failed), all=len(channels), next_step=N_("Run it again.")
         )
+    screen.result({"digest": summary.digest, "sent": len(sent)})
     screen.next(f"steward inspect {args.folder}")
     return 0

@@ -2,139 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import subprocess
-from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from steward import __version__
-from steward.cli import main
 from steward.commands._signing import now
 from steward.errors import MalformedManifestError, TrustError
-from steward.manifest.format import Limits, PolicyRef
 from steward.manifest_files import FileItems, ManifestFolder, read_trust_folder, write_file
-from steward.signing import PolicyInForce, VerifyContext, load_trust, seal, verify
-from steward.signing.dsse import STATEMENT_PAYLOAD
+from steward.signing import PolicyInForce, VerifyContext, load_trust, verify
 from steward.ssh_keygen import SshKeygenSigner, armor, ssh_public_key
 from tests.support import signing as world
+from tests.support.signing_commands import POLICY, WORD, Run, first_trust, folder, keys, run, trust
 
-WORD = "correct horse battery"
-POLICY = Path(__file__).parents[2] / "steward" / "default_policy.toml"
-Run = Callable[..., tuple[int, Any, str]]
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Key files of everybody, made by the command once (bcrypt is slow on purpose)."""
-    folder = tmp_path_factory.mktemp("keys")
-    (folder / "pw").write_text(WORD)
-    (folder / "pw").chmod(0o400)
-    for name in ("ria", "rex", "ada", "bob", "cid", "eve"):
-        assert (
-            main(
-                [
-                    "keys",
-                    "new",
-                    "--person",
-                    name,
-                    "--to",
-                    str(folder / name),
-                    "--passphrase-file",
-                    str(folder / "pw"),
-                    "--quiet",
-                ]
-            )
-            == 0
-        )
-    return folder
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command; exit code, JSON result, everything that was printed."""
-    monkeypatch.delenv("STEWARD_TRUST", raising=False)
-    monkeypatch.delenv("STEWARD_PASSPHRASE", raising=False)
-
-    def go(*words: object) -> tuple[int, Any, str]:
-        code = main([*map(str, words), "--json"])
-        out, err = capsys.readouterr()
-        assert WORD not in out + err and "Traceback" not in err
-        return code, json.loads(out) if out.strip() else None, err
-
-    return go
-
-
-@pytest.fixture(scope="module")
-def first_trust(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Path:
-    """A store in force, made by the commands once: ada proposes, bob and cid are stewards, eve owns."""
-    folder = tmp_path_factory.mktemp("store") / "trust"
-
-    def go(*words: object) -> int:
-        return main([*map(str, words), "--trust", str(folder), "--quiet"])
-
-    assert go("trust", "init", "--root", f"ria={keys / 'ria.pub'}", "--root", f"rex={keys / 'rex.pub'}") == 0
-    for name, role in (("ada", "analyst"), ("bob", "steward"), ("cid", "steward:acme"), ("eve", "owner")):
-        assert go("trust", "add", "person", name, "--role", role, "--pub", keys / f"{name}.pub") == 0
-    for name, age in (("ops", "age1" + "q" * 58), ("dpo", "age1" + "p" * 58)):
-        assert go("trust", "add", "recipient", name, "--recipient", age) == 0
-    assert go("trust", "add", "policy", POLICY) == 0
-    assert go("trust", "show") == 8, "a draft is not in force"
-    assert go("trust", "sign", "--key", keys / "ria", "--passphrase-file", keys / "pw") == 0
-    assert go("trust", "show") == 8, "one root holder is not enough"
-    assert go("trust", "sign", "--key", keys / "rex", "--passphrase-file", keys / "pw") == 0
-    assert go("trust", "show") == 0
-    return folder
-
-
-@pytest.fixture
-def trust(tmp_path: Path, first_trust: Path) -> Path:
-    """A copy of the store for one test."""
-    shutil.copytree(first_trust, tmp_path / "trust")
-    shutil.copy(first_trust.with_name("trust.pin"), tmp_path / "trust.pin")
-    return tmp_path / "trust"
-
-
-def policy_digest() -> str:
-    import hashlib
-
-    return hashlib.sha256(POLICY.read_bytes()).hexdigest()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """An unsigned manifest of three contacts."""
-    moment = now()
-    plain = world.manifest(3).predicate
-    made = world.manifest(
-        3,
-        policy=PolicyRef(digest=policy_digest(), version="1"),
-        created_at=moment - timedelta(days=2),
-        not_before=moment - timedelta(hours=1),
-        expires_at=moment + timedelta(days=6),
-        snapshot=msgspec.structs.replace(plain.snapshot, taken_at=moment - timedelta(days=3)),
-        limits=Limits(
-            max_records=5000,
-            max_percent_of_object=1000,
-            max_drift_percent=500,
-            max_error_percent=200,
-            canary=20,
-            rate_per_minute=60,
-            window="any",
-        ),
-    )
-    path = tmp_path / "manifests" / made.predicate.manifest_id
-    path.mkdir(parents=True)
-    (path / "items.ndjson").write_bytes(made.items)
-    (path / "held_back.ndjson").write_bytes(b"")
-    (path / "manifest.dsse.json").write_bytes(seal(made.payload, STATEMENT_PAYLOAD))
-    return path
+__all__ = ["first_trust", "folder", "keys", "run", "trust"]  # fixtures
 
 
 def approved(path: Path, trust: Path) -> Any:
