@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import secrets
-import socket
-import subprocess
-import tempfile
-from pathlib import Path
 
+from steward.commands import _page
 from steward.commands.common import workspace_of
-from steward.errors import MissingExtraError, UsageError
+from steward.errors import UsageError
 from steward.messages import N_, _, language
 from steward.screen import Screen
 
@@ -24,8 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reviewer", metavar="NAME", help=_("name that every decision will carry; by default the user's"))
     parser.add_argument("--log", metavar="URL", help=_("decision log in PostgreSQL; by default the file in the workspace"))
     parser.add_argument("--blind", action="store_true", help=_("hide scores and reasons, for checks of quality"))
-    parser.add_argument("--port", type=int, default=0, help=_("port on this machine; by default a free one"))
-    parser.add_argument("--no-browser", action="store_true", help=_("print the address and open no browser"))
+    _page.add_page_arguments(parser)
     parser.add_argument("--status", action="store_true", help=_("print how far the review is, and open nothing"))
     parser.add_argument("--agreement", nargs=2, metavar="NAME", help=_("print how far two reviewers agree (Cohen's kappa)"))
 
@@ -73,7 +68,12 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     if args.status or args.json:
         screen.next(f"steward propose --workspace {where}")
         return 0
-    return _serve(args, where, reviewer, screen)
+    from steward.review.page import REVIEW, review_environment
+
+    environment = review_environment(where, reviewer, log=args.log, blind=args.blind, language=language())
+    return _page.serve(
+        args, "review", REVIEW, environment, N_("The review page is at {address}; close it with Ctrl-C."), screen
+    )
 
 
 def _agreement(log: object, people: list[str], screen: Screen) -> int:
@@ -90,35 +90,3 @@ def _agreement(log: object, people: list[str], screen: Screen) -> int:
     )
     screen.result({"records": found.records, "observed": found.observed, "kappa": found.kappa})
     return 0
-
-
-def _serve(args: argparse.Namespace, where: Path, reviewer: str, screen: Screen) -> int:
-    from importlib.util import find_spec
-
-    from steward.review.page import page_environment, server_words, write_page
-
-    if find_spec("voila") is None:
-        raise MissingExtraError("lab", "voila")
-    port = args.port or _free_port()
-    token = secrets.token_urlsafe(24)
-    with tempfile.TemporaryDirectory(prefix="steward-review-") as folder:
-        page = write_page(Path(folder))
-        environment = page_environment(where, reviewer, log=args.log, blind=args.blind, language=language())
-        screen.say(
-            N_("The review page is at {address}; close it with Ctrl-C."), address=f"http://127.0.0.1:{port}/?token={token}"
-        )
-        with subprocess.Popen(
-            server_words(page, port, token, open_browser=not args.no_browser), env=environment, cwd=folder
-        ) as server:
-            try:
-                return server.wait()
-            except KeyboardInterrupt:
-                server.terminate()
-                server.wait(10)
-    return 0
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])

@@ -1,6 +1,7 @@
-"""The panel as a web page without code, for people who do not work in notebooks: Voilà on loopback.
+"""The panel and the sign page as web pages without code, for people who do not work in notebooks: Voilà on loopback.
 
-Left to others: the panel (``steward.review.panel``), signing (its own page and command).
+Left to others: the panel (``steward.review.panel``), the sign page's content (``steward.review.sign``), starting the server
+(``steward.commands._page``).
 """
 
 from __future__ import annotations
@@ -8,12 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 TEMPLATES = Path(__file__).parent
 
-_CELL = """import os
+REVIEW = """import os
 from steward.messages import choose_language
 from steward.workbench import open_workspace
 choose_language(os.environ.get("STEWARD_LANGUAGE"))
@@ -21,17 +21,23 @@ _log = os.environ.get("STEWARD_DECISION_LOG") or None
 open_workspace(os.environ["STEWARD_WORKSPACE"], create=False, read_only=True).review(
     os.environ["STEWARD_REVIEWER"], log=_log, blind=os.environ.get("STEWARD_BLIND") == "1")
 """
+SIGN = """import os
+from steward.messages import choose_language
+from steward.review.sign.widget import sign_panel
+choose_language(os.environ.get("STEWARD_LANGUAGE"))
+sign_panel()
+"""
 
 
-def write_page(folder: Path) -> Path:
-    """Write the page's notebook into a folder of its own and return its path. It holds no data and no address."""
+def write_page(folder: Path, name: str = "review", code: str = REVIEW) -> Path:
+    """Write a page's notebook into a folder of its own and return its path. It holds no data and no address."""
     cell: dict[str, object] = {
         "cell_type": "code",
         "id": "panel",
         "execution_count": None,
         "metadata": {},
         "outputs": [],
-        "source": _CELL,
+        "source": code,
     }
     book = {
         "cells": [cell],
@@ -39,22 +45,30 @@ def write_page(folder: Path) -> Path:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    path = folder / "review.ipynb"
+    path = folder / f"{name}.ipynb"
     path.write_text(json.dumps(book), encoding="utf-8")
     return path
 
 
-def page_environment(workspace: Path, reviewer: str, *, log: str | None, blind: bool, language: str) -> dict[str, str]:
-    """Return the environment of the page's server: what to show travels here, never in the address or the notebook."""
-    given: Mapping[str, str] = {
-        "STEWARD_WORKSPACE": str(workspace.resolve()),
-        "STEWARD_REVIEWER": reviewer,
-        "STEWARD_DECISION_LOG": log or "",
-        "STEWARD_BLIND": "1" if blind else "",
-        "STEWARD_LANGUAGE": language,
-        "JUPYTER_PATH": os.pathsep.join(x for x in (str(TEMPLATES), os.environ.get("JUPYTER_PATH", "")) if x),
-    }
-    return dict(os.environ) | dict(given)
+def page_environment(language: str, **given: str) -> dict[str, str]:
+    """Return the environment of a page's server: what to show travels here, never in the address or the notebook.
+
+    A passphrase in our own environment is not handed on: a page asks for it.
+    """
+    out = {name: value for name, value in os.environ.items() if name != "STEWARD_PASSPHRASE"}
+    paths = (str(TEMPLATES), os.environ.get("JUPYTER_PATH", ""))
+    return out | given | {"STEWARD_LANGUAGE": language, "JUPYTER_PATH": os.pathsep.join(x for x in paths if x)}
+
+
+def review_environment(workspace: Path, reviewer: str, *, log: str | None, blind: bool, language: str) -> dict[str, str]:
+    """Return the environment of the review page's server."""
+    return page_environment(
+        language,
+        STEWARD_WORKSPACE=str(workspace.resolve()),
+        STEWARD_REVIEWER=reviewer,
+        STEWARD_DECISION_LOG=log or "",
+        STEWARD_BLIND="1" if blind else "",
+    )
 
 
 def server_words(page: Path, port: int, token: str, *, open_browser: bool) -> list[str]:
