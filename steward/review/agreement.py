@@ -1,7 +1,7 @@
 """How far two reviewers agree: observed agreement and Cohen's kappa over the records both decided on.
 
-Both must decide without seeing the other: with a second log, or in blind mode before the logs are compared. Pure; left
-to others: sampling cases, showing the figure.
+Both must decide without seeing the other: the second decides in the log of blind second opinions. Pure; left to others:
+sampling cases (``steward.review.sampling``), showing the figure.
 """
 
 from __future__ import annotations
@@ -38,10 +38,17 @@ class Agreement:
     differ: tuple[RecordKey, ...]
 
 
-def agreement(log: Iterable[Decision], first: str, second: str) -> Agreement:
-    """Compare what two reviewers say in a log, each by their own last decision that counts."""
-    entries = list(log)
-    answers = [_answers(entries, who) for who in (first, second)]
+def agreement(log: Iterable[Decision], first: str, second: str, *, checks: Iterable[Decision] = ()) -> Agreement:
+    """Compare what two reviewers say, each by their own last decision that counts.
+
+    Parameters
+    ----------
+    checks : iterable of Decision
+        Blind second opinions; where a reviewer has given any, these are compared and not what the reviewer decided in the
+        log itself, where the other's decision was on the screen.
+    """
+    entries, blind = list(log), list(checks)
+    answers = [_answers(blind if any(d.reviewer == who for d in blind) else entries, who) for who in (first, second)]
     both = sorted(answers[0].keys() & answers[1].keys())
     if not both:
         return Agreement(0, 0.0, None, ())

@@ -85,6 +85,8 @@ class Intent:
         Id of the one member concerned; None concerns the whole case.
     owner : str or None
         For ``reassign``.
+    to : str or None
+        For ``escalate``: the person who shall decide.
     until : date or None
         For ``defer``.
     choices : mapping of str to str
@@ -98,6 +100,7 @@ class Intent:
     out: frozenset[str] = frozenset()
     only: str | None = None
     owner: str | None = None
+    to: str | None = None
     until: date | None = None
     reason: str = ""
     choices: Mapping[str, str] = field(default_factory=dict)
@@ -204,6 +207,8 @@ def _one(fact: Fact, facts: Facts, intent: Intent, survivor: str | None = None) 
         return Draft(fact, intent.action, intent.owner)
     if intent.action is DecisionAction.NOT_DUPLICATE:
         return _apart(fact, facts)
+    if intent.action is DecisionAction.ESCALATE and intent.to:
+        return Draft(fact, intent.action, choices={"to": intent.to})
     return Draft(fact, intent.action)
 
 

@@ -9,8 +9,10 @@ Left to others: the log (``steward.store``), the screen (``steward.review.panel`
 
 from __future__ import annotations
 
+import contextlib
+import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -22,16 +24,18 @@ from steward.errors import ConflictingDecisionsError, DecisionError, LimitExceed
 from steward.messages import N_
 from steward.policy import Holds
 from steward.records import RecordKey, Snapshot
-from steward.review.cases import CaseIndex, CaseState, QueueRow, Rows, View
-from steward.review.intent import Concern, ConfirmationNeededError, Draft, Facts, Intent, concerns, drafts
+from steward.review.cases import CaseIndex, CaseState, Mask, QueueRow, Rows, View
+from steward.review.intent import Concern, ConfirmationNeededError, Draft, Facts, Intent, concerns, drafts, hard
 from steward.review.live import History, LiveFold
 from steward.review.source import Sheet, Source
+from steward.store.claims import LEASE, Claims
 
 if TYPE_CHECKING:
     from steward.store import Workspace
     from steward.store.decision_log import DecisionLog
 
 RISKIEST = 20
+_STEP = 4096  # lines looked at together for the next open case
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class Bulk:
     left_out: tuple[tuple[str, Concern], ...]
     riskiest: tuple[QueueRow, ...]
     made: tuple[tuple[Facts, tuple[Draft, ...]], ...]
+    hard: Concern | None = None
+    """Why the action must be confirmed once more beside the number; None where it need not."""
 
 
 class ReviewSession:
@@ -98,6 +104,11 @@ class ReviewSession:
         Returns a new unique text.
     holds : Holds, optional
         A hold list newer than the one the snapshot was scored with.
+    only : iterable of str, optional
+        Ids of the cases to work on, in any order; all where not given.
+    alone : bool
+        Take no notice of what others decide in this log, and claim nothing: for a blind second opinion
+        (``DecisionLog.checks``).
     """
 
     def __init__(
@@ -110,6 +121,8 @@ class ReviewSession:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         holds: Holds | None = None,
+        only: Iterable[str] | None = None,
+        alone: bool = False,
     ) -> None:
         if not reviewer.strip():
             raise DecisionError(N_("A decision needs a named reviewer."))
@@ -120,13 +133,24 @@ class ReviewSession:
         self.live = LiveFold()
         self.history = History(self.reviewer)
         self._seq = 0
+        self.alone = alone
+        self._within: Mask | None = None
+        if only is not None:
+            self._within = np.zeros(len(self.index), dtype=bool)
+            self._within[[self.index.place(case_id) for case_id in only]] = True
+        self._claims = None if alone or self.reviewer.startswith("rule:") else Claims(log, snapshot.digest)
+        self._claimed: dict[str, float] = {}  # mine → when renewed, monotonic
+        self.taken: Mapping[str, str] = {}
+        self._waiting: list[int] | None = None
         self._rows: Rows = np.zeros(0, dtype=np.int64)
         self.view = View()
         self.refresh()
         self.select(View(kind=self.index.kinds[0] if self.index.kinds else None))
 
     def close(self) -> None:
-        """Release the session's tables; the log stays open."""
+        """Release claims and the session's tables; the log stays open."""
+        with contextlib.suppress(DecisionError):  # a claim that cannot be given up ends by itself
+            self.let_go()
         self.index.close()
         self.source.close()
 
@@ -138,7 +162,14 @@ class ReviewSession:
 
     def select(self, view: View) -> int:
         """Show a part of the queue and return how many cases it has."""
-        self._rows = self.index.select(view)
+        rows = self.index.select(view)
+        if self._within is not None:
+            rows = rows[self._within[rows]]
+        if view.mine:
+            mine = np.zeros(len(self.index), dtype=bool)
+            mine[self.waiting_for_me()] = True
+            rows = rows[mine[rows]]
+        self._rows = rows
         self.view = view
         return len(self._rows)
 
@@ -155,12 +186,104 @@ class ReviewSession:
         return int(found[0]) if len(found) else None
 
     def next_open(self, after: int = -1, count: int = 1) -> list[int]:
-        """Return the lines of the next open cases after a line of the view, going round at the end."""
-        if not len(self._rows):
+        """Return the lines of the next open cases after a line of the view, going round at the end.
+
+        Cases that somebody else has on the screen (:attr:`taken`) are passed over.
+        """
+        total = len(self._rows)
+        others = {self.index.place(c) for c in self.taken if self._knows(c)}
+        out: list[int] = []
+        for first, last in ((after + 1, total), (0, max(0, min(after, total)))):
+            for start in range(max(0, first), last, _STEP):
+                part = self._rows[start : min(last, start + _STEP)]
+                for n in np.flatnonzero(self.index.state[part] == CaseState.OPEN):
+                    if int(part[n]) not in others:
+                        out.append(start + int(n))
+                        if len(out) == count:
+                            return out
+        return out
+
+    def _knows(self, case_id: str) -> bool:
+        try:
+            self.index.place(case_id)
+        except DecisionError:
+            return False
+        return True
+
+    def waiting_for_me(self) -> list[int]:
+        """Return the cases that this reviewer deferred, or that were escalated to this reviewer."""
+        if self._waiting is None:
+            places = np.flatnonzero(np.isin(self.index.state, (CaseState.DEFERRED, CaseState.ESCALATED)))
+            members = self.index.members(places) if len(places) else {}
+            self._waiting = [p for p, keys in members.items() if any(map(self._concerns_me, self._own(p, keys)))]
+        return self._waiting
+
+    def _own(self, place: int, keys: list[RecordKey]) -> list[Decision]:
+        case_id = self.index.case_id(place)
+        said = [[d for d in self.live.counting(key) if d.case_id == case_id and d.action is not DecisionAction.COMMENT] for key in keys]  # fmt: skip
+        return [own[-1] for own in said if own]
+
+    def _concerns_me(self, decision: Decision) -> bool:
+        if decision.action is DecisionAction.DEFER:
+            return decision.reviewer == self.reviewer
+        return decision.action is DecisionAction.ESCALATE and decision.choices.get("to") == self.reviewer
+
+    # ------------------------------------------------------------------ claims
+
+    def reserve(self, after: int = -1, count: int = 1) -> list[int]:
+        """Return the lines of the next open cases, claimed for this reviewer; those that others have are passed over."""
+        if self._claims is None:
+            return self.next_open(after, count)
+        self.look_around()
+        for _ in range(3):  # somebody may be quicker in between; then the next ones are looked for
+            lines = self.next_open(after, count)
+            if self._has(lines):
+                return lines
+            further = self.next_open(after, 3 * count)  # several at once: one write for several decisions
+            self._claim([self.index.case_id(self.place_at(n)) for n in further])
+        return [n for n in self.next_open(after, count) if self.index.case_id(self.place_at(n)) in self._claimed]
+
+    def hold(self, case_id: str) -> str | None:
+        """Claim the case on the screen; return who else has it, None where it is this reviewer's now."""
+        if self._claims is None or self.index.state[self.index.place(case_id)] == CaseState.DECIDED:
+            return None
+        if not self._fresh(case_id):
+            self._claim([case_id])
+        return None if case_id in self._claimed else self.taken.get(case_id)
+
+    def let_go(self) -> None:
+        """Give up every claim of this reviewer; for another queue, or the end of the work."""
+        if self._claims is not None and self._claimed:
+            self._claims.release(self.reviewer)
+            self._claimed.clear()
+
+    def look_around(self) -> None:
+        """Learn what others have on their screens."""
+        if self._claims is not None:
+            self.taken = self._claims.others(self.reviewer)
+            for case_id in self.taken:
+                self._claimed.pop(case_id, None)
+
+    def _claim(self, case_ids: list[str], *, take_over: bool = False) -> None:
+        assert self._claims is not None
+        now = time.monotonic()
+        mine = self._claims.claim(self.reviewer, case_ids, take_over=take_over)
+        self._claimed |= dict.fromkeys(mine, now)
+        if len(mine) < len(case_ids):
+            self.look_around()
+
+    def _fresh(self, case_id: str) -> bool:
+        return time.monotonic() - self._claimed.get(case_id, -LEASE) < LEASE / 2
+
+    def _has(self, lines: list[int]) -> bool:
+        return all(self._fresh(self.index.case_id(self.place_at(n))) for n in lines)
+
+    def _claimed_by_other(self, facts: Facts) -> list[Concern]:
+        other = self.taken.get(facts.case_id)
+        if other is None:
             return []
-        open_lines = np.flatnonzero(self.index.state[self._rows] == CaseState.OPEN)
-        later, earlier = open_lines[open_lines > after], open_lines[open_lines < after]
-        return [int(n) for n in np.concatenate([later, earlier])[:count]]
+        said = {"other": other, "code": "claimed"}
+        return [Concern("warning", facts.members[0].key, N_("{other} has this case on the screen."), said)]
 
     def place_at(self, line: int) -> int:
         """Return the case at a line of the view."""
@@ -180,7 +303,14 @@ class ReviewSession:
 
     def concerns(self, facts: Facts, intent: Intent) -> list[Concern]:
         """Return what speaks against an intent, refusals first; empty means it can be decided at once."""
-        return concerns(drafts(facts, intent), self.standing_of_all(facts, intent), self.live.merged_into, self.reviewer)
+        return self._concerns_of(facts, intent, drafts(facts, intent))
+
+    def _concerns_of(self, facts: Facts, intent: Intent, made: list[Draft]) -> list[Concern]:
+        found = concerns(made, self.standing_of_all(facts, intent), self.live.merged_into, self.reviewer)
+        if intent.action is not DecisionAction.COMMENT:
+            found += self._claimed_by_other(facts)
+        twice = hard(facts, intent)
+        return found if twice is None else [*found, twice]
 
     def standing_of_all(self, facts: Facts, intent: Intent) -> dict[RecordKey, Decision]:
         """As :meth:`standing_of`, with the target of a merge."""
@@ -208,12 +338,15 @@ class ReviewSession:
         self.refresh()
         [facts] = self.source.facts([self.index.place(case_id)])
         made = drafts(facts, intent)
-        found = concerns(made, self.standing_of_all(facts, intent), self.live.merged_into, self.reviewer)
+        self.look_around()
+        found = self._concerns_of(facts, intent, made)
         for concern in found:
             if concern.level == "refused":
                 raise ProtectedError(concern.template, **dict(concern.facts))
         if found and not intent.confirmed:
             raise ConfirmationNeededError(found)
+        if case_id in self.taken and self._claims is not None:
+            self._claim([case_id], take_over=True)
         return self._record([(facts, tuple(made))], intent, replace=intent.confirmed)
 
     def _record(self, made: Sequence[tuple[Facts, tuple[Draft, ...]]], intent: Intent, *, replace: bool) -> Group:
@@ -268,6 +401,8 @@ class ReviewSession:
         """As :meth:`plan_bulk`, over places of the index."""
         made: list[tuple[Facts, tuple[Draft, ...]]] = []
         left_out: list[tuple[str, Concern]] = []
+        self.look_around()
+        where = dict(zip(self.index.case_ids(places), places, strict=True))
         for facts in self.source.facts(places):
             try:
                 parts = drafts(facts, intent)
@@ -276,26 +411,32 @@ class ReviewSession:
                 left_out.append((facts.case_id, Concern("refused", key, error.template, error.facts)))
                 continue
             found = concerns(parts, self.standing_of_all(facts, intent), self.live.merged_into, self.reviewer)
+            found += self._claimed_by_other(facts)
             if found:
                 left_out.append((facts.case_id, found[0]))
             else:
                 made.append((facts, tuple(parts)))
-        kept = {facts.case_id for facts, _ in made}
-        rows = sorted(
-            (self.index.row(p) for p in places if self.index.case_id(p) in kept),
-            key=lambda r: (not r.protected, r.score, -r.size),
-        )
+        kept = np.array([where[facts.case_id] for facts, _ in made], dtype=np.int64)
+        # Riskiest first: protected, then least certain, then largest. Lexsort takes the last key first.
+        order = np.lexsort((-self.index.size[kept], self.index.score[kept], ~self.index.protected[kept]))[:RISKIEST]
+        rows = [self.index.row(int(p)) for p in kept[order]]
         changing = intent.action in DESTRUCTIVE
         records = sum(1 for _, parts in made for d in parts if not changing or d.action in DESTRUCTIVE)
-        return Bulk(intent, len(made), records, tuple(left_out), tuple(rows[:RISKIEST]), tuple(made))
+        return Bulk(intent, len(made), records, tuple(left_out), tuple(rows), tuple(made), self._hard_one(intent, made))
 
-    def decide_bulk(self, bulk: Bulk, typed: int) -> Group:
+    @staticmethod
+    def _hard_one(intent: Intent, made: Sequence[tuple[Facts, tuple[Draft, ...]]]) -> Concern | None:
+        return next((c for facts, _ in made if (c := hard(facts, intent)) is not None), None)
+
+    def decide_bulk(self, bulk: Bulk, typed: int, *, sure: bool = False) -> Group:
         """Record a bulk action as one group, which one undo takes back.
 
         Raises
         ------
         LimitExceededError
             ``typed`` is not the number of records.
+        ConfirmationNeededError
+            The action asks twice (``bulk.hard``) and ``sure`` is False.
         ConflictingDecisionsError
             Somebody has decided on one of the records in the meantime.
         """
@@ -305,6 +446,8 @@ class ReviewSession:
                 typed=typed,
                 records=bulk.records,
             )
+        if bulk.hard is not None and not sure:
+            raise ConfirmationNeededError([bulk.hard])
         changed = self.refresh()
         if changed & {d.fact.key for _, parts in bulk.made for d in parts}:
             raise ConflictingDecisionsError(
@@ -370,7 +513,7 @@ class ReviewSession:
         if not new:
             return set()
         self._seq = new[-1][0]
-        return self._take_in([d for _, d in new])
+        return self._take_in([d for _, d in new if not self.alone or d.reviewer == self.reviewer])
 
     def _append(self, entries: list[Decision]) -> None:
         """Put entries on disk, then take them in; they are read back only where somebody else wrote in between."""
@@ -387,15 +530,16 @@ class ReviewSession:
         if touched:
             places = self.index.places_of(touched)
             members = self.index.members(places)
-            for place in places:
-                self.index.state[place] = self._state(place, members[place])
+            today = self.today()
+            for place, case_id in zip(places, self.index.case_ids(places), strict=True):
+                self.index.state[place] = self._state(case_id, members[place], today)
+            self._waiting = None
         return touched
 
-    def _state(self, place: int, keys: list[RecordKey]) -> CaseState:
+    def _state(self, case_id: str, keys: list[RecordKey], today: date) -> CaseState:
         """Where a case stands: its own decisions count, and those of other cases that do away with a record."""
         if any(k in self.live.conflicts for k in keys):
             return CaseState.CONFLICT
-        case_id, today = self.index.case_id(place), self._now().date()
         answers: list[Decision] = []
         for key in keys:
             standing = self.live.by_key.get(key)
@@ -416,7 +560,10 @@ class ReviewSession:
 
     def progress(self, kind: str | None = None) -> Progress:
         """Return how far the work is."""
-        state = self.index.state if kind is None else self.index.states_of(kind)
+        if self._within is None:
+            state = self.index.state if kind is None else self.index.states_of(kind)
+        else:
+            state = self.index.state[self._within if kind is None else self._within & self.index.of_kind(kind)]
         found = np.bincount(state, minlength=len(CaseState))
         return Progress(
             total=len(state), open=int(found[CaseState.OPEN]), decided=int(found[CaseState.DECIDED]),

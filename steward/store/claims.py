@@ -72,6 +72,7 @@ class Claims:
             return set()
         with self._log.transaction(write=True) as connection:
             now = self._now(connection)
+            connection.execute(sa.delete(table).where(table.c.until <= now))  # the table stays as small as the team
             rows = [{"snapshot": self._snapshot, "case_id": c, "reviewer": reviewer, "until": now + seconds} for c in wanted]
             insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
             free = sa.or_(table.c.reviewer == reviewer, table.c.until <= now)
