@@ -62,12 +62,13 @@ _DECISIONS = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the words of this verb."""
-    parser.add_argument("what", choices=(*_STATEMENTS, "decisions", "records"), help=_("what to write"))
+    parser.add_argument("what", choices=(*_STATEMENTS, "decisions", "records", "keeps"), help=_("what to write"))
     parser.add_argument(
-        "--to", required=True, type=Path, metavar="FILE", help=_("file ending in .csv, .parquet, .ndjson or .xlsx")
+        "--to", required=True, type=Path, metavar="FILE", help=_("file ending in .csv, .parquet, .ndjson or .xlsx; keeps: any")
     )
     parser.add_argument("--object", metavar="NAME", help=_("only this object"))
     parser.add_argument("--kind", choices=("duplicate", "stale", "invalid"), help=_("only this kind of evidence"))
+    parser.add_argument("--log", metavar="URL", help=_("keeps: the decision log where it is not in the workspace"))
     parser.add_argument("--snapshot", metavar="DIGEST", help=_("beginning of the snapshot's digest; by default the latest"))
 
 
@@ -81,6 +82,10 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     folder = workspace_of(args)
     if not args.to.parent.is_dir():
         raise UsageError(N_("There is no folder {folder}."), folder=str(args.to.parent))
+    if args.what == "keeps":
+        from steward.commands._keeps import export_keeps
+
+        return export_keeps(folder, args.to, screen, log=args.log)
     if args.what == "decisions":
         if not (folder / "decisions.sqlite").exists():
             raise UsageError(N_("The workspace {folder} holds no decisions yet."), folder=folder.name)

@@ -18,10 +18,11 @@ from steward.executor.brakes import Brakes
 from steward.executor.disk import RealDisk
 from steward.executor.documents import ReceiptPredicate
 from steward.executor.engine import Engine
-from steward.executor.gates import Gates, Rate, TenantLock, claim
+from steward.executor.gates import Gates, TenantLock, claim
 from steward.executor.parts import Parts, subject_of
 from steward.executor.plan import LiveDecider, works_of
 from steward.executor.ports import APPLIED, Progress, State
+from steward.executor.rate import Budget, Rate
 from steward.executor.writers.sql import SqlWriter
 from steward.manifest_files import ENVELOPE_NAME, ManifestFolder, write_file
 from steward.messages import N_
@@ -63,7 +64,11 @@ def apply_manifest(parts: Parts, manifest: Path, *, override: str | None = None,
                 _close_stopped(parts, folder, "vetoed" if isinstance(error, VetoedError) else "expired")
                 raise
             claim(manifest, parts.home.config.executor, parts.home.path)
-            return _apply(parts, folder, verified, trust, lock, override, progress)
+            try:
+                return _apply(parts, folder, verified, trust, lock, override, progress)
+            except (VetoedError, ExpiredError) as error:  # between two batches: nothing is in flight
+                _close_stopped(parts, folder, "vetoed" if isinstance(error, VetoedError) else "expired")
+                raise
     finally:
         lock.release()
 
@@ -94,11 +99,12 @@ def _apply(
         )
         parts.hook("received")
         parts.say(audit, "received" if new else "resumed", verified.id, override)
+        rate = Rate(min(said.limits.rate_per_minute, limits.rate_per_minute), parts.clock, limits.rate_share / 10_000)
         gates = Gates(
             parts.journal, disk, parts.clock, parts.home.frozen, parts.home.path / "holds.txt",
             refresh=_refresher(parts, folder, verified), lock=lock, expires=said.expires_at, window=said.limits.window,
-            reserve=parts.home.config.reserve_bytes,
-            rate=Rate(min(said.limits.rate_per_minute, limits.rate_per_minute), parts.clock),
+            reserve=parts.home.config.reserve_bytes, keeps=parts.keep_file(), rate=rate,
+            budget=Budget(parts.journal, limits.records_per_day),
         )  # fmt: skip
         brakes = Brakes(
             len(verified), drift=min(said.limits.max_drift_percent, limits.drift),
@@ -107,12 +113,13 @@ def _apply(
         _sanity(parts, brakes, writer, said.snapshot.objects, verified.id)
         decider = LiveDecider(
             writer, parts.home.mapping, parts.home.config.actor, parts.clock.now, said.anonymise,
-            vetoed=lambda: gates.vetoed, held=lambda: gates.held,
+            vetoed=lambda: gates.vetoed, held=lambda: gates.held, kept=lambda: gates.kept, reviewed_at=said.snapshot.taken_at,
         )  # fmt: skip
         engine = Engine(
             verified.id, parts.journal, disk, recipients, writer, decider, audit, brakes, gates, parts.clock,
-            batch=parts.home.config.batch, canary=min(said.limits.canary, limits.canary) or 1,
+            batch=min(parts.home.config.batch, rate.most), canary=min(said.limits.canary, limits.canary) or 1,
             canary_wait=parts.home.config.canary_wait, pushed=parts.push, hook=parts.hook, progress=progress,
+            actor=parts.home.config.actor,
         )  # fmt: skip
         counts = engine.run()
         subject = subject_of(folder)

@@ -30,6 +30,8 @@ class Brakes:
         Limits in hundredths of a percent.
     in_a_row : int
         Failures in a row.
+    unknown_batches : int
+        Batches in a row with outcomes that the CRM did not tell.
     overridden : bool
         A person has looked and said so; the reason is in the audit log.
     """
@@ -39,6 +41,7 @@ class Brakes:
     error: int = 200
     missing: int = 2_000
     in_a_row: int = 10
+    unknown_batches: int = 3
     overridden: bool = False
     counts: dict[State, int] = field(default_factory=dict)
     _row: int = 0
@@ -81,6 +84,8 @@ class Brakes:
             if self._row > self.in_a_row and not self.overridden:
                 raise self._trip("failed_in_a_row", self._row, self.in_a_row)
         self._doubtful = self._doubtful + 1 if doubtful else 0
+        if self._doubtful > self.unknown_batches and not self.overridden:
+            raise self._trip("outcome_unknown", self._doubtful, self.unknown_batches)
         failed = self.counts.get(State.FAILED, 0)
         if failed > self._allowed(self.error) and not self.overridden:
             raise self._trip("failed", failed, self._allowed(self.error))
@@ -89,6 +94,11 @@ class Brakes:
         """Stop where records of the first batch are still there although the CRM said they were gone."""
         if lied:
             raise self._trip("said_but_not_done", lied, 0)
+
+    def by_others(self, count: int) -> None:
+        """Stop where the CRM says that somebody else deleted what we did: the account is not ours alone, or it lies."""
+        if count and not self.overridden:
+            raise self._trip("deleted_by_another", count, 0)
 
     def count(self, object: str, found: int, expected: int) -> None:
         """Stop where an object has implausibly many or few records; the CRM may not be the one that was reviewed.

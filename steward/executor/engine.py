@@ -70,6 +70,8 @@ class Engine:
         Items of the first batch, all of which are read back before the second.
     canary_wait : float
         Seconds between the first batch and the second.
+    actor : str
+        Name that deletions must carry where the CRM tells who deleted; empty asks nothing.
     pushed : callable
         Gets every signed checkpoint after its commit.
     """
@@ -90,6 +92,7 @@ class Engine:
     pushed: Callable[[bytes], None] = lambda envelope: None
     hook: Hook = no_hook
     progress: Progress = None
+    actor: str = ""
     settle_seconds: float | None = None
     _segment: BackupSegment | None = None
 
@@ -337,6 +340,13 @@ class Engine:
             reading = self.writer.read([w.key for w in gone])
             lied = [w for w in gone if isinstance(found := reading.records.get(w.key), Record) and not found.deleted]
             self.brakes.canary(len(lied))
+            if self.actor:
+                others = [
+                    w
+                    for w in gone
+                    if isinstance(found := reading.records.get(w.key), Record) and found.deleted_by not in (None, self.actor)
+                ]
+                self.brakes.by_others(len(others))
         if self.canary_wait:
             self.clock.sleep(self.canary_wait)
 

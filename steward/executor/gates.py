@@ -1,4 +1,4 @@
-"""What is asked before every batch: freeze, trust, vetoes, holds, expiry, window, lock, clock, space, rate.
+"""What is asked before every batch: freeze, trust, vetoes, holds, keeps, expiry, window, lock, clock, space, rate.
 
 Each either lets the batch pass or raises; nothing is in flight then. Left to others: limits on outcomes (``brakes``).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,9 @@ from steward.errors import (
     PolicyInvalidError,
 )
 from steward.executor.journal import Journal
+from steward.executor.keeping import KeepFile
 from steward.executor.ports import Clock, Disk
+from steward.executor.rate import Budget, Rate
 from steward.messages import N_
 from steward.policy import parse_holds
 from steward.records import RecordKey
@@ -94,41 +96,6 @@ def claim(folder: Path, executor: str, home: Path) -> None:
 
 
 @dataclass(slots=True)
-class Rate:
-    """A token bucket over items: bursts of a minute's worth, refilled evenly. Durations are monotonic."""
-
-    per_minute: int
-    clock: Clock
-    _tokens: float = -1.0
-    _at: float = 0.0
-
-    def take(self, count: int) -> None:
-        """Wait until ``count`` items may go.
-
-        Raises
-        ------
-        PartialExecutionError
-            The limit is zero.
-        """
-        if self.per_minute <= 0:
-            raise PartialExecutionError(N_("The rate limit is zero, so nothing runs."))
-        allowed = self.per_minute * 0.9
-        now = self.clock.monotonic()
-        if self._tokens < 0:
-            self._tokens = allowed
-        else:
-            self._tokens = min(allowed, self._tokens + (now - self._at) * allowed / 60)
-        self._at = now
-        if self._tokens < count:
-            wait = (min(count, allowed) - self._tokens) * 60 / allowed
-            if wait > 0:
-                self.clock.sleep(wait)
-                self._tokens += wait * allowed / 60
-                self._at = self.clock.monotonic()
-        self._tokens = max(0.0, self._tokens - count)
-
-
-@dataclass(slots=True)
 class Gates:
     """All gates of one run.
 
@@ -136,7 +103,9 @@ class Gates:
     ----------
     refresh : callable
         Looks at trust store and vetoes again and returns the vetoed items; raises where the manifest may not go on.
-    vetoed, held : as of the last call
+    keeps : KeepFile or None
+        What reviewers decided since the manifest was signed; None for a restore, which keeps everything.
+    vetoed, held, kept : as of the last call
     """
 
     journal: Journal
@@ -150,9 +119,12 @@ class Gates:
     window: str = "any"
     reserve: int = 0
     rate: Rate | None = None
+    budget: Budget | None = None
+    keeps: KeepFile | None = None
     need_holds: bool = True
     vetoed: frozenset[int] = frozenset()
     held: frozenset[RecordKey] = frozenset()
+    kept: Mapping[RecordKey, str] = field(default_factory=dict)
     _seen: tuple[int, int] = (-1, -1)
     _cache: frozenset[RecordKey] = field(default_factory=frozenset)
 
@@ -181,12 +153,16 @@ class Gates:
         self.vetoed = self.refresh()
         if self.need_holds:
             self.held = self._read_holds()
+        if self.keeps is not None:
+            self.kept = self.keeps.read(now)
         if self.disk.free() < self.reserve:
             raise BreakerTrippedError(
                 N_("The volume of the backup has less than {bytes} bytes left."),
                 next_step=N_("Free space, then run again."),
                 bytes=self.reserve,
             )
+        if self.budget is not None:
+            self.budget.take(count, now)
         if self.rate is not None:
             self.rate.take(count)
 

@@ -11,6 +11,7 @@
     backup/          frames and wrapped data keys
     receipts/ plans/ restores/ audit/
     holds.txt        records that must stay, one ``object/id`` a line; absent means everything must
+    keeps.txt        what reviewers decided since (``steward export keeps``); absent or damaged means everything must stay
     FREEZE           exists: nothing starts
 
 Left to others: what it is used for (``runner``).
@@ -22,6 +23,7 @@ import os
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +33,7 @@ from msgspec import Meta
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import parse_mapping
 from steward.errors import ExecutionError, UsageError
+from steward.manifest.keeps import Keeps, write_keeps
 from steward.manifest_files import read_file, read_key, read_secret, read_trust_folder, write_file
 from steward.messages import N_
 from steward.policy import Policy, parse_policy
@@ -44,13 +47,19 @@ Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 
 
 class LocalLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Brakes of this machine; the least of manifest and these holds. Shares in hundredths of a percent."""
+    """Brakes of this machine; the least of manifest and these holds. Shares in hundredths of a percent.
+
+    ``rate_share`` is how much of a documented rate limit is ours; ``records_per_day`` how many records one UTC day may
+    change, over all manifests.
+    """
 
     drift: Hundredths = 500
     error: Hundredths = 200
     missing: Hundredths = 2_000
     canary: Count = 20
     rate_per_minute: Count = 100_000
+    rate_share: Annotated[int, Meta(ge=1, le=10_000)] = 9_700
+    records_per_day: Count = 10_000_000
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,6 +77,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Digest of the first trust version, got by another way than the files.
     checkpoints : tuple of str
         Folders that signed checkpoints are copied to; at least one should be where this machine cannot rewrite.
+    keeps : str
+        Keep list that the workbench writes; relative to the home.
+    keeps_max_age_hours : int
+        An older list is not taken; 0 takes any.
     identities : tuple of str
         age identity files for restore. Empty is right outside a sandbox: then give ``--identity`` when it is needed.
     """
@@ -89,6 +102,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     canary_wait: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     checkpoints: tuple[str, ...] = ()
     identities: tuple[str, ...] = ()
+    keeps: str = "keeps.txt"
+    keeps_max_age_hours: Annotated[int, Meta(ge=0, le=8_760)] = 0
     reserve_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 50_000_000
     limits: LocalLimits = LocalLimits()
 
@@ -153,8 +168,6 @@ class Home:
         ------
         TrustError, ExpiredError
         """
-        from datetime import datetime
-
         assert isinstance(now, datetime)
         if not self.config.trust_pin:
             raise ExecutionError(
@@ -252,6 +265,8 @@ def init_home(
     write_file(path / "mapping.toml", mapping.encode())
     write_file(path / "policy.toml", policy.encode())
     write_file(path / "holds.txt", b"# Records that must stay: one object/id a line. An empty list means somebody looked.\n")
+    nothing = Keeps(parsed.tenant, datetime.now(UTC), 0, {})
+    write_file(path / "keeps.txt", write_keeps(nothing))
     config = Config(
         format=FORMAT, tenant=parsed.tenant, system=parsed.system, environment=parsed.environment, url=url, read_url=read_url,
         executor=executor, checkpoints=checkpoints, identities=identities, batch=batch, canary_wait=canary_wait,
@@ -279,8 +294,6 @@ def pin_trust(path: Path, trust: Path, pin: str) -> int:
     """Copy a trust folder into the home and pin it; return its version. Runs again for newer versions under the same pin."""
     home = open_home(path)
     versions = read_trust_folder(trust)
-    from datetime import UTC, datetime
-
     store = load_trust(versions, pin=pin, now=datetime.now(UTC))
     if home.config.trust_pin not in ("", pin):
         raise UsageError(

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
+from steward.executor.business import opened_since
 from steward.executor.ports import Effect, Reading, State, Unit, Work
 from steward.manifest.chunks import ids_digest
 from steward.manifest.format import FieldChange, RelatedSet
@@ -37,6 +38,14 @@ CODES = {
     "not_writable": "the mapping does not allow writing a field",
     "veto": "vetoed",
     "held": "on the hold list",
+    "kept_keep": "a reviewer has decided since that it stays",
+    "kept_not_duplicate": "a reviewer has decided since that it is no duplicate",
+    "kept_defer": "a reviewer has put it off since",
+    "kept_escalate": "a reviewer has passed it on since",
+    "kept_conflict": "two reviewers disagree since",
+    "kept_withdrawn": "the decision was undone since",
+    "kept_protected": "it is protected since",
+    "open_business": "business that hangs on it was opened or changed since",
 }
 """Code → what it means, for screens and docs."""
 
@@ -59,6 +68,10 @@ class Rules:
     vetoed : set of int
     held : set of RecordKey
         The hold list as it is this moment.
+    kept : mapping of RecordKey to str
+        The keep list as it is this moment: what reviewers decided since, by code.
+    reviewed_at : datetime or None
+        When the snapshot was taken; business that was opened or changed after it protects. None asks nothing.
     """
 
     mapping: CrmMapping
@@ -68,6 +81,8 @@ class Rules:
     anonymise: Mapping[str, Sequence[FieldChange]]
     vetoed: frozenset[int] = frozenset()
     held: frozenset[RecordKey] = frozenset()
+    kept: Mapping[RecordKey, str] = field(default_factory=dict)
+    reviewed_at: datetime | None = None
 
 
 class _Stop(Exception):
@@ -144,6 +159,8 @@ def _check(work: Work, reading: Reading, rules: Rules) -> None:
         raise _Stop(State.VETO, "veto")
     if work.key in rules.held:
         raise _Stop(State.HELD, "held")
+    if work.key in rules.kept:
+        raise _Stop(State.HELD, f"kept_{rules.kept[work.key]}")
     found = reading.records.get(work.key)
     if found is None:
         raise _Stop(State.FAILED, "no_answer")
@@ -157,6 +174,10 @@ def _check(work: Work, reading: Reading, rules: Rules) -> None:
         _check_survivor(work, reading, rules)
     if work.action in ("soft_delete", "hard_delete", "merge_into"):
         _check_children(work, reading)
+    if work.action in ("soft_delete", "hard_delete") and rules.reviewed_at is not None:
+        children = [reading.records.get(link.child) for link in reading.links.get(work.key, ()) if link.child != work.key]
+        if any(isinstance(c, Record) and opened_since(c, rules.mapping, rules.reviewed_at) for c in children):
+            raise _Stop(State.HELD, "open_business")
 
 
 def _check_survivor(work: Work, reading: Reading, rules: Rules) -> None:

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +21,7 @@ from steward.executor.disk import RealDisk
 from steward.executor.documents import CheckpointRef, ReceiptPredicate
 from steward.executor.home import Home, open_home
 from steward.executor.journal import Journal, connect
+from steward.executor.keeping import KeepFile
 from steward.executor.ports import Clock, Hook, SystemClock, no_hook
 from steward.executor.receipt import write_receipt
 from steward.executor.writers.sql import SqlLook, SqlWriter
@@ -154,6 +155,12 @@ class Parts:
                 path=path.name,
             )
         return read_file(path, limit=256 << 20, empty=True).decode()
+
+    def keep_file(self) -> KeepFile:
+        """Return the home's keep list, to be read before every batch."""
+        c = self.home.config
+        age = timedelta(hours=c.keeps_max_age_hours) if c.keeps_max_age_hours else None
+        return KeepFile(self.outside(c.keeps), c.tenant, age)
 
     # the audit log ----------------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ class LiveDecider:
 
     Attributes
     ----------
-    vetoed, held : callables
+    vetoed, held, kept : callables
         Return what the gates found last.
     """
 
@@ -54,6 +54,8 @@ class LiveDecider:
     anonymise: Mapping[str, Sequence[FieldChange]]
     vetoed: Callable[[], frozenset[int]]
     held: Callable[[], frozenset[RecordKey]]
+    kept: Callable[[], Mapping[RecordKey, str]] = dict
+    reviewed_at: datetime | None = None
     assume_gone: set[RecordKey] | None = None
 
     def decide(self, works: Sequence[Work]) -> tuple[list[Unit], list[Verdict], list[Work]]:
@@ -65,8 +67,9 @@ class LiveDecider:
             links = {p: [x for x in found if x.child not in gone] for p, found in reading.links.items()}
             reading = Reading(reading.records, links, reading.hidden)
         rules = Rules(
-            self.mapping, self.look.value_for, self.actor, self.now(), self.anonymise, vetoed=self.vetoed(), held=self.held()
-        )
+            self.mapping, self.look.value_for, self.actor, self.now(), self.anonymise, vetoed=self.vetoed(), held=self.held(),
+            kept=self.kept(), reviewed_at=self.reviewed_at,
+        )  # fmt: skip
         return judge(works, reading, rules)
 
 

@@ -39,9 +39,10 @@ def plan_manifest(parts: Parts, manifest: Path, *, progress: Progress = None) ->
         look = parts.look()
         try:
             held = frozenset(parse_holds(parts.holds_text()).entries)
+            kept = parts.keep_file().read(parts.clock.now())
             decider = LiveDecider(
                 look, parts.home.mapping, parts.home.config.actor, parts.clock.now, checked.predicate.anonymise,
-                vetoed=lambda: vetoed, held=lambda: held,
+                vetoed=lambda: vetoed, held=lambda: held, kept=lambda: kept, reviewed_at=checked.predicate.snapshot.taken_at,
             )  # fmt: skip
             started = parts.clock.monotonic()
             plan = make_plan(works_of(checked.items), decider, progress=progress)

@@ -169,6 +169,8 @@ class Effect:
         The whole row as read; for ``insert`` the row to write.
     changes : mapping
         Field → new value.
+    renumber : bool
+        For ``insert``: the system gives the row a new id.
     """
 
     seq: int
@@ -176,6 +178,7 @@ class Effect:
     op: Literal["update", "delete", "bin", "insert"]
     before: Record
     changes: Fields = field(default_factory=dict)
+    renumber: bool = False
 
     def after(self) -> dict[str, Any]:
         """Return the fields as they shall be."""
@@ -205,11 +208,12 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Answer for one item; an item without one is in doubt."""
+    """Answer for one item; an item without one is in doubt. ``became`` is the new id of a record that was re-created."""
 
     answer: Answer
     code: str = ""
     by: str | None = None
+    became: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +241,7 @@ class Settled:
     state: Literal["done", "again", "changed", "gone", "edited", "unknown"]
     by: str | None = None
     inferred: bool = True
+    became: str | None = None
 
 
 class Writer(Protocol):
