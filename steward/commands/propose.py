@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from steward import __version__
 from steward.commands import _signing as shared
 from steward.commands.common import workspace_of
-from steward.errors import TrustError, UntrustedKeyError
+from steward.errors import IncompleteSnapshotError, TrustError, UntrustedKeyError
 from steward.manifest.draft import Draft, DraftRules, RecordState, draft, new_manifest_id
 from steward.manifest.format import FieldChange, Proposer
 from steward.manifest_files import read_file, write_draft
 from steward.messages import N_, _
-from steward.policy import Holds, Protection, parse_holds
+from steward.policy import Holds, Policy, Protection, parse_holds
 from steward.records import Link, RecordKey, Snapshot
 from steward.screen import Screen
 
@@ -174,6 +174,7 @@ def _propose(
         )
     with Workspace.open(workspace, read_only=True) as store, DecisionLog.open(workspace / "decisions.sqlite") as log:
         snapshot = store.snapshot()
+        _open_gates(store, snapshot, policy)
         mapping = store.mapping(snapshot)
         standing = log.standing()
         known = _Gather(store, snapshot, mapping)
@@ -208,6 +209,23 @@ def _propose(
             supersedes=supersedes,
         )
     return drafted, write_draft(to, drafted).path
+
+
+def _open_gates(store: Workspace, snapshot: Snapshot, policy: Policy) -> None:
+    """Refuse where the snapshot, a scoring of it or its protections may not be whole.
+
+    Raises
+    ------
+    IncompleteSnapshotError
+        With the first reason.
+    """
+    from steward.scoring.gates import gates
+
+    closed = gates(store, snapshot, policy, now=shared.now())
+    if closed:
+        raise IncompleteSnapshotError(
+            closed[0].template, next_step=N_("Nothing may be deleted so. See every reason with: steward gate."), **closed[0].facts
+        )
 
 
 def anonymise_rule(entry: ObjectMapping, columns: Sequence[str]) -> tuple[FieldChange, ...]:
@@ -292,7 +310,11 @@ class _Gather:
         found: dict[RecordKey, Sequence[Protection]] = {}
         for key in self.states:
             if key.object in scored:
-                found[key] = tuple(stored.get(key, ()))
+                kept = tuple(stored.get(key, ()))
+                late = None if holds is None else holds.entries.get(key)  # held since the scoring
+                if late is not None and not any(p.code == late for p in kept):
+                    kept = (*kept, Protection(late, "keep", N_("The record is on the hold list.")))
+                found[key] = kept
             elif holds is not None and holds.loaded:
                 held = holds.entries.get(key)
                 found[key] = () if held is None else (Protection(held, "keep", N_("The record is on the hold list.")),)
