@@ -112,14 +112,14 @@ class TrytonReader(VendorReader):
         )
 
     def kinds(self, entry: ObjectMapping) -> dict[str, Mapping[str, Any]]:
-        """Return the stored fields of a model: computed ones change without an edit and are left out."""
+        """Return the stored fields of a model: computed ones, which cannot be sorted by, change without an edit."""
         if entry.name not in self._fields:
             said = self.api.call(f"model.{entry.source}.fields_get", [])
-            stored = {
-                n: f for n, f in said.items() if f.get("type") not in _LEFT_OUT and (f.get("searchable", True) or n == "id")
+            self._fields[entry.name] = {
+                name: field
+                for name, field in sorted(said.items())
+                if field.get("type") not in _LEFT_OUT and field.get("searchable") and field.get("sortable")
             }
-            computed = {n for n, f in stored.items() if f.get("readonly") and n.startswith(("rec_", "xxx_"))}
-            self._fields[entry.name] = {n: stored[n] for n in sorted(stored) if n not in computed}
         return self._fields[entry.name]
 
     def describe(self, entry: ObjectMapping) -> tuple[str, ...]:
@@ -174,19 +174,19 @@ class TrytonReader(VendorReader):
     def flatten(self, entry: ObjectMapping, row: Row) -> dict[str, Scalar]:
         """Return the columns of a row; a text reference to a mapped model becomes the id."""
         flat: dict[str, Scalar] = {}
+        kinds = self.kinds(entry)
         for name, value in row.items():
-            if name not in self._names(entry):
+            if name not in ("id", "_timestamp") and name not in kinds:
                 continue  # Tryton adds ``field.`` with rendered names
             plain = untype(value)
+            if isinstance(plain, int) and kinds.get(name, {}).get("type") == "boolean":
+                plain = bool(plain)  # on SQLite a server answers 0 and 1
             parent = entry.parents.get(name)
             if parent is not None and isinstance(plain, str) and "," in plain:
                 model, _, id = plain.partition(",")
                 plain = id if model == self.entry(parent).source else None
             flat[name] = plain
         return flat
-
-    def _names(self, entry: ObjectMapping) -> set[str]:
-        return {"id", "_timestamp", *self.kinds(entry)}
 
 
 def untype(value: Any) -> Scalar:

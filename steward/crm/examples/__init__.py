@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-NAMES = ("copper", "northwind", "npsp")
+NAMES = ("copper", "northwind", "npsp", "tryton")
 
 
 def example_mapping(name: str) -> str:
