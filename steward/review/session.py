@@ -10,9 +10,8 @@ Left to others: the log (``steward.store``), the screen (``steward.review.panel`
 from __future__ import annotations
 
 import contextlib
-import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -25,10 +24,11 @@ from steward.messages import N_
 from steward.policy import Holds
 from steward.records import RecordKey, Snapshot
 from steward.review.cases import CaseIndex, CaseState, Mask, QueueRow, Rows, View
+from steward.review.claiming import Claiming
 from steward.review.intent import Concern, ConfirmationNeededError, Draft, Facts, Intent, concerns, drafts, hard
 from steward.review.live import History, LiveFold
 from steward.review.source import Sheet, Source
-from steward.store.claims import LEASE, Claims
+from steward.store.claims import Claims
 
 if TYPE_CHECKING:
     from steward.store import Workspace
@@ -138,9 +138,8 @@ class ReviewSession:
         if only is not None:
             self._within = np.zeros(len(self.index), dtype=bool)
             self._within[[self.index.place(case_id) for case_id in only]] = True
-        self._claims = None if alone or self.reviewer.startswith("rule:") else Claims(log, snapshot.digest)
-        self._claimed: dict[str, float] = {}  # mine → when renewed, monotonic
-        self.taken: Mapping[str, str] = {}
+        unclaimed = alone or self.reviewer.startswith("rule:")
+        self.claims = Claiming(None if unclaimed else Claims(log, snapshot.digest), self.reviewer)
         self._waiting: list[int] | None = None
         self._rows: Rows = np.zeros(0, dtype=np.int64)
         self.view = View()
@@ -150,7 +149,7 @@ class ReviewSession:
     def close(self) -> None:
         """Release claims and the session's tables; the log stays open."""
         with contextlib.suppress(DecisionError):  # a claim that cannot be given up ends by itself
-            self.let_go()
+            self.claims.let_go()
         self.index.close()
         self.source.close()
 
@@ -188,10 +187,10 @@ class ReviewSession:
     def next_open(self, after: int = -1, count: int = 1) -> list[int]:
         """Return the lines of the next open cases after a line of the view, going round at the end.
 
-        Cases that somebody else has on the screen (:attr:`taken`) are passed over.
+        Cases that somebody else has on the screen are passed over.
         """
         total = len(self._rows)
-        others = {self.index.place(c) for c in self.taken if self._knows(c)}
+        others = {self.index.place(c) for c in self.claims.taken if self._knows(c)}
         out: list[int] = []
         for first, last in ((after + 1, total), (0, max(0, min(after, total)))):
             for start in range(max(0, first), last, _STEP):
@@ -232,54 +231,28 @@ class ReviewSession:
 
     def reserve(self, after: int = -1, count: int = 1) -> list[int]:
         """Return the lines of the next open cases, claimed for this reviewer; those that others have are passed over."""
-        if self._claims is None:
+        if not self.claims.used:
             return self.next_open(after, count)
-        self.look_around()
+        self.claims.look_around()
         for _ in range(3):  # somebody may be quicker in between; then the next ones are looked for
             lines = self.next_open(after, count)
-            if self._has(lines):
+            if all(self.claims.has(self._case_at(n)) for n in lines):
                 return lines
             further = self.next_open(after, 3 * count)  # several at once: one write for several decisions
-            self._claim([self.index.case_id(self.place_at(n)) for n in further])
-        return [n for n in self.next_open(after, count) if self.index.case_id(self.place_at(n)) in self._claimed]
+            self.claims.claim([self._case_at(n) for n in further])
+        return [n for n in self.next_open(after, count) if self.claims.has(self._case_at(n))]
 
     def hold(self, case_id: str) -> str | None:
         """Claim the case on the screen; return who else has it, None where it is this reviewer's now."""
-        if self._claims is None or self.index.state[self.index.place(case_id)] == CaseState.DECIDED:
-            return None
-        if not self._fresh(case_id):
-            self._claim([case_id])
-        return None if case_id in self._claimed else self.taken.get(case_id)
+        if self.index.state[self.index.place(case_id)] != CaseState.DECIDED and not self.claims.has(case_id):
+            self.claims.claim([case_id])
+        return self.claims.taken.get(case_id)
 
-    def let_go(self) -> None:
-        """Give up every claim of this reviewer; for another queue, or the end of the work."""
-        if self._claims is not None and self._claimed:
-            self._claims.release(self.reviewer)
-            self._claimed.clear()
-
-    def look_around(self) -> None:
-        """Learn what others have on their screens."""
-        if self._claims is not None:
-            self.taken = self._claims.others(self.reviewer)
-            for case_id in self.taken:
-                self._claimed.pop(case_id, None)
-
-    def _claim(self, case_ids: list[str], *, take_over: bool = False) -> None:
-        assert self._claims is not None
-        now = time.monotonic()
-        mine = self._claims.claim(self.reviewer, case_ids, take_over=take_over)
-        self._claimed |= dict.fromkeys(mine, now)
-        if len(mine) < len(case_ids):
-            self.look_around()
-
-    def _fresh(self, case_id: str) -> bool:
-        return time.monotonic() - self._claimed.get(case_id, -LEASE) < LEASE / 2
-
-    def _has(self, lines: list[int]) -> bool:
-        return all(self._fresh(self.index.case_id(self.place_at(n))) for n in lines)
+    def _case_at(self, line: int) -> str:
+        return self.index.case_id(self.place_at(line))
 
     def _claimed_by_other(self, facts: Facts) -> list[Concern]:
-        other = self.taken.get(facts.case_id)
+        other = self.claims.taken.get(facts.case_id)
         if other is None:
             return []
         said = {"other": other, "code": "claimed"}
@@ -338,15 +311,15 @@ class ReviewSession:
         self.refresh()
         [facts] = self.source.facts([self.index.place(case_id)])
         made = drafts(facts, intent)
-        self.look_around()
+        self.claims.look_around()
         found = self._concerns_of(facts, intent, made)
         for concern in found:
             if concern.level == "refused":
                 raise ProtectedError(concern.template, **dict(concern.facts))
         if found and not intent.confirmed:
             raise ConfirmationNeededError(found)
-        if case_id in self.taken and self._claims is not None:
-            self._claim([case_id], take_over=True)
+        if case_id in self.claims.taken:
+            self.claims.claim([case_id], take_over=True)
         return self._record([(facts, tuple(made))], intent, replace=intent.confirmed)
 
     def _record(self, made: Sequence[tuple[Facts, tuple[Draft, ...]]], intent: Intent, *, replace: bool) -> Group:
@@ -401,7 +374,7 @@ class ReviewSession:
         """As :meth:`plan_bulk`, over places of the index."""
         made: list[tuple[Facts, tuple[Draft, ...]]] = []
         left_out: list[tuple[str, Concern]] = []
-        self.look_around()
+        self.claims.look_around()
         where = dict(zip(self.index.case_ids(places), places, strict=True))
         for facts in self.source.facts(places):
             try:
