@@ -118,7 +118,9 @@ class TrytonReader(VendorReader):
             self._fields[entry.name] = {
                 name: field
                 for name, field in sorted(said.items())
-                if field.get("type") not in _LEFT_OUT and field.get("searchable") and field.get("sortable")
+                if field.get("type") not in _LEFT_OUT
+                and field.get("searchable")
+                and (field.get("sortable") or field.get("type") == "reference")
             }
         return self._fields[entry.name]
 
