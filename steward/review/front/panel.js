@@ -10,8 +10,9 @@ const KEYS = { m: "merge_into", d: "delete", p: "keep", n: "not_duplicate", a: "
                o: "reassign", z: "deactivate_user" };
 const KEY_OF = Object.fromEntries(Object.entries(KEYS).map(([k, a]) => [a, k.toUpperCase()]));
 // Keys that mean something, and those among them that concern the case on the screen.
-const KNOWN = /^([a-z/]|[1-9]|Arrow\w+|Page\w+|Home|End)$/, NEEDS_CASE = /^([mdpnaleczosxvb]|[1-9]|ArrowLeft|ArrowRight)$/;
+const KNOWN = /^([a-z/ ]|[1-9]|Arrow\w+|Page\w+|Home|End)$/, NEEDS_CASE = /^([mdpnaleczosxtvb]|[1-9]|ArrowLeft|ArrowRight)$/;
 const PATIENCE = 15_000;  // ms without an answer, after which the panel says that nothing is known to be saved
+const STILL_HERE = 30_000;  // ms between two signs that somebody is at the screen, which keep the claim on its case
 const ASK = new Set(["defer", "escalate", "comment", "reassign"]);
 
 export default { render({ model, el }) { return new Panel(model, el).start(); } };
@@ -22,6 +23,7 @@ class Panel {
     this.rows = new Map(); this.cases = new Map(); this.next = []; this.pending = new Map();
     this.total = 0; this.line = 0; this.focus = 0; this.armed = null; this.token = 0; this.viewNo = 0; this.arranged = {};
     this.onlyDifferences = false;
+    this.marked = new Set(); this.mine = false;  // lines chosen by hand, for a bulk action; the queue of what waits for me
     this.arranging = new Set(); this.held = [];  // arrangements under way, and the keys that wait for them
     const lang = this.w.lang || "en";
     this.number = new Intl.NumberFormat(lang); this.money = new Intl.NumberFormat(lang, { maximumFractionDigits: 2 });
@@ -35,7 +37,8 @@ class Panel {
     this.listener = (message) => this.hear(message);
     this.model.on("msg:custom", this.listener);
     this.say({ type: "ready" });
-    return () => { this.model.off?.("msg:custom", this.listener); this.observer?.disconnect(); };
+    const alive = setInterval(() => this.say({ type: "here", case: this.currentCase() }), STILL_HERE);
+    return () => { clearInterval(alive); this.model.off?.("msg:custom", this.listener); this.observer?.disconnect(); };
   }
 
   share(p) { return this.percent.format(p < 1 ? Math.floor(p * 1000 + 1e-6) / 1000 : 1); }  // 0.9999 is not certain: never rounded up
@@ -70,11 +73,18 @@ class Panel {
     const pick = put(side, "div", "sr-pick");
     this.order = this.choice(pick, "order", ["certainty", "impact", "learning", "size"].map((n) => [n, this.t(n)]));
     this.states = this.choice(pick, "show", [["", this.t("state_any")], ...[0, 1, 2, 3, 4].map((n) => [String(n), this.t("state_" + n)])]);
+    const more = put(side, "details", "sr-more"), head = focusable(put(more, "summary", "", this.t("more_filters"))); head.tabIndex = 0;
+    const filters = put(more, "div", "sr-pick");
+    [this.low, this.high] = ["score_low", "score_high"].map((name) => {
+      const i = focusable(put(filters, "input", "sr-search")); i.type = "number"; i.min = 0; i.max = 100; i.placeholder = this.t(name); i.setAttribute("aria-label", this.t(name));
+      i.addEventListener("change", () => this.look()); return i;
+    });
+    this.guard = this.choice(filters, "protected", [["", this.t("protected_any")], ["1", this.t("protected_yes")], ["0", this.t("protected_no")]]);
     const list = (this.list = focusable(put(side, "div", "sr-list")));
     list.tabIndex = 0; list.setAttribute("role", "listbox"); list.setAttribute("aria-label", this.t("queue"));
     this.tall = put(list, "div", "sr-tall"); this.tall.setAttribute("role", "presentation");
     list.addEventListener("scroll", () => { if (!this.due) this.due = requestAnimationFrame(() => { this.due = 0; this.paintList(); }); });
-    list.addEventListener("click", (e) => { const row = e.target.closest(".sr-row"); if (row) this.go(Number(row.dataset.line)); });
+    list.addEventListener("click", (e) => { const row = e.target.closest(".sr-row"); if (!row) return; const n = Number(row.dataset.line); if (e.ctrlKey || e.metaKey) this.choose(n); else if (e.shiftKey) this.chooseTo(n); else this.go(n); });
     this.observer = new ResizeObserver(() => this.paintList()); this.observer.observe(list);
 
     this.sheet = focusable(put(body, "main", "sr-sheet")); this.sheet.tabIndex = 0; this.sheet.setAttribute("aria-label", this.t("comparison"));
@@ -115,8 +125,12 @@ class Panel {
         if (m.cases.some((c) => c.case === this.currentCase())) this.paintSheet();
         this.paintList(); this.letGo(m.token, true); break;
       case "ahead": this.next = m.next; break;
+      case "standing": this.progress(m.progress); break;
+      case "ruled":
+        this.cases.clear(); for (const c of m.cases) this.cases.set(c.case, c);
+        this.paintSheet(); this.letGo(m.token, true); break;
       case "decided": { const p = this.settle(m, true); this.progress(m.progress); this.advance(m, p?.waits); break; }
-      case "bulk_decided": this.closeDialog(); this.mark(m.sentence); break;
+      case "bulk_decided": this.marked.clear(); this.closeDialog(); this.mark(m.sentence); break;
       case "undone": case "redone":
         this.mark(`${this.t(m.type)} · ${m.sentence}`); this.progress(m.progress); this.cases.clear();
         for (const c of m.cases ?? []) this.cases.set(c.case, c);
@@ -170,7 +184,7 @@ class Panel {
   warn(text) { this.strip.replaceChildren(); put(this.strip, "b", "", "!"); put(this.strip, "span", "", text); this.strip.hidden = false; this.strip.dataset.level = "refused"; }
 
   progress(p) {
-    if (p.kinds) this.paintTabs(p.kinds);
+    if (p.kinds) this.paintTabs(p.kinds, p.waiting ?? 0);
     const done = p.total - p.open;
     this.bar.style.width = (p.total ? (100 * done) / p.total : 0) + "%";
     this.done.textContent = this.t("of", { done: this.number.format(done), total: this.number.format(p.total) });
@@ -179,7 +193,10 @@ class Panel {
   // ---------------------------------------------------------------- queue
 
   look() {
-    this.say({ type: "view", kind: this.kind, order: this.order.value, text: this.search.value, states: this.states.value === "" ? [] : [Number(this.states.value)] });
+    const bound = (box) => (box.value === "" ? null : Number(box.value) / 100);
+    this.marked.clear();
+    this.say({ type: "view", kind: this.mine ? null : this.kind, mine: !!this.mine, low: bound(this.low), high: bound(this.high),
+               protected: this.guard.value === "" ? null : this.guard.value === "1", order: this.order.value, text: this.search.value, states: this.states.value === "" ? [] : [Number(this.states.value)] });
   }
 
   // Rebuilding what holds the focus would drop it to the page, and the next key with it to the notebook.
@@ -189,14 +206,16 @@ class Panel {
     if (had && !inside()) (this.dialog ? this.dialog.querySelector("button,input,select") : this.list).focus({ preventScroll: true });
   }
 
-  paintTabs(kinds) { this.keepFocus(() => this.paintTabsNow(kinds)); }
-  paintTabsNow(kinds) {
+  paintTabs(kinds, waiting) { this.keepFocus(() => this.paintTabsNow(kinds, waiting)); }
+  paintTabsNow(kinds, waiting) {
     this.tabs.replaceChildren();
     for (const k of kinds) {
-      const b = this.button(this.tabs, "sr-tab", this.t(k.kind), "", () => { this.kind = k.kind; this.look(); });
+      const b = this.button(this.tabs, "sr-tab", this.t(k.kind), "", () => { this.kind = k.kind; this.mine = false; this.look(); });
       put(b, "span", "sr-count", this.number.format(k.open));
-      b.setAttribute("aria-pressed", String(k.kind === this.kind));
+      b.setAttribute("aria-pressed", String(k.kind === this.kind && !this.mine));
     }
+    const b = this.button(this.tabs, "sr-tab", this.t("mine"), "", () => { this.mine = true; this.look(); });
+    put(b, "span", "sr-count", this.number.format(waiting)); b.setAttribute("aria-pressed", String(!!this.mine));
   }
 
   top(line) { const real = this.total * ROW; return real <= TALLEST ? line * ROW : (line * ROW * (TALLEST - this.list.clientHeight)) / (real - this.list.clientHeight); }
@@ -220,6 +239,7 @@ class Panel {
     node.id = this.rowId(n); node.dataset.line = n; node.style.top = y + "px"; node.setAttribute("role", "option");
     node.setAttribute("aria-selected", String(n === this.line)); node.setAttribute("aria-setsize", this.total); node.setAttribute("aria-posinset", n + 1);
     if (!row) { node.classList.add("sr-wait"); put(node, "span", "sr-name", this.t("loading")); return node; }
+    if (this.marked.has(n)) { node.classList.add("sr-marked"); put(node, "span", "sr-sign", "☑").title = this.t("marked"); }
     node.dataset.state = row.saving ? "saving" : row.state;
     const sign = put(node, "span", "sr-sign", row.saving ? "…" : ["○", "✓", "◷", "↑", "≠"][row.state]); sign.title = row.saving ? this.t("saving") : this.t("state_" + row.state);
     const middle = put(node, "span", "sr-two"); put(middle, "span", "sr-name", row.title);
@@ -227,6 +247,9 @@ class Panel {
     if (row.score !== null) put(node, "span", "sr-num", this.share(row.score));
     return node;
   }
+
+  choose(n) { if (n < 0) return; if (!this.marked.delete(n)) this.marked.add(n); this.paintList(); this.saved.textContent = this.t("marked_count", { count: this.number.format(this.marked.size) }); this.saved.dataset.ok = ""; }
+  chooseTo(n) { const from = Math.max(0, this.line); for (let i = Math.min(from, n); i <= Math.max(from, n); i++) this.marked.add(i); this.choose(n); this.choose(n); }
 
   ask(from, to) {
     for (let block = Math.floor(from / BLOCK); block * BLOCK < to; block++) {
@@ -264,6 +287,7 @@ class Panel {
     if (c.score !== null) put(facts, "span", "", `${this.t(c.kind === "duplicate" ? "probability" : "score")} ${this.share(c.score)}`);
     if (c.weakest && c.size > 2) put(facts, "span", "", `${this.t("weakest")}: ${c.weakest.left} – ${c.weakest.right}, ${this.share(c.weakest.probability)}`);
     if (c.conflict) put(s, "div", "sr-note sr-hot", this.t("conflict", c.conflict));
+    if (c.claimed) put(s, "div", "sr-note sr-hot", this.t("someone", { reviewer: c.claimed }));
     if (c.hidden) put(s, "div", "sr-note", this.t("more_members", { count: this.number.format(c.hidden) }));
     for (const m of c.members) for (const p of m.protections) {
       const n = put(s, "div", "sr-note sr-hot"); put(n, "b", "", `⊗ ${this.t("protected")} · ${m.id}`); put(n, "span", "", " " + p.sentence);
@@ -271,8 +295,9 @@ class Panel {
     if (c.kind !== "duplicate") this.paintReasons(s, c);
     this.paintTable(s, c);
     const under = put(s, "div", "sr-under");
-    if (c.kind === "duplicate") { this.paintWeights(under, c); this.paintLost(under, c); }
+    if (c.kind === "duplicate") { this.paintWeights(under, c); lostCard(this, under, c); resultCard(this, under, c); }
     if (c.kind === "duplicate") this.paintReasons(under, c);
+    toldCard(this, under, c);
     this.paintFoot(c);
     [s.scrollTop, s.scrollLeft] = scroll;
   }
@@ -307,10 +332,10 @@ class Panel {
     };
     // First what differs, then what hangs on it, then what is the same: the eye meets what decides.
     const several = c.members.length > 1, first_ = put(table, "tbody"), rest = c.lines.filter((l) => several && !l.differs);
-    if (!several) this.paintImpact(table, c);
+    if (!several) { this.paintImpact(table, c); membershipRows(this, table, c); }
     const body = several ? first_ : put(table, "tbody");
     for (const line of c.lines) if (!several || line.differs) paintLine(body, line);
-    if (several) this.paintImpact(table, c);
+    if (several) { this.paintImpact(table, c); membershipRows(this, table, c); }
     if (!this.onlyDifferences && rest.length) { const last = put(table, "tbody", "sr-equal"); for (const line of rest) paintLine(last, line); }
   }
 
@@ -359,13 +384,6 @@ class Panel {
     bar(this.t("sum"), this.share(pair.probability), pair.bits, "sr-sum", 0);
   }
 
-  paintLost(s, c) {
-    const card = put(s, "section", "sr-card"); put(card, "h3", "", this.t("lost"));
-    const lost = c.result?.lost ?? [];
-    if (!lost.length) put(card, "p", "sr-quiet", "✓ " + this.t("lost_nothing"));
-    else { const ul = put(card, "ul", "sr-lost"); for (const x of lost.slice(0, 40)) { const li = put(ul, "li"); put(li, "span", "sr-lf", x.field); put(li, "span", "sr-lv", x.value); put(li, "span", "sr-quiet", x.id); } }
-  }
-
   paintReasons(s, c) {
     if (!c.evidence.length) return;
     const card = put(s, "section", "sr-card"); put(card, "h3", "", this.t("reasons"));
@@ -398,8 +416,8 @@ class Panel {
     const hints = put(f, "div", "sr-hints");
     const hint = (keys, text) => { const h = put(hints, "span"); for (const k of keys) put(h, "kbd", "", k); plain(h, " " + text); };
     hint(["J", "K"], `${this.t("next")} / ${this.t("previous")}`);
-    if (c && c.kind === "duplicate") { hint(["←", "→"], this.t("members")); hint(["S"], this.t("choose_survivor")); hint(["X"], this.t("take_out")); hint(["V"], this.t("only_differences")); }
-    hint(["U", "R"], `${this.t("undo")} / ${this.t("redo")}`); hint(["B"], this.t("bulk")); hint(["/"], this.t("search").split(":")[0]);
+    if (c && c.kind === "duplicate") { hint(["←", "→"], this.t("members")); hint(["S"], this.t("choose_survivor")); hint(["X"], this.t("take_out")); hint(["T"], this.t("split")); hint(["V"], this.t("only_differences")); }
+    hint(["U", "R"], `${this.t("undo")} / ${this.t("redo")}`); hint(["␣"], this.t("mark")); hint(["B"], this.t(this.marked.size ? "bulk_marked" : "bulk")); hint(["/"], this.t("search").split(":")[0]);
     hint(["C"], this.t("do_comment")); hint(["O"], this.t("do_reassign")); hint(["G"], this.t("pictures"));
   }
 
@@ -434,6 +452,7 @@ class Panel {
     else if (k === "ArrowRight") { done(); this.member(this.focus + 1); } else if (k === "ArrowLeft") { done(); this.member(this.focus - 1); }
     else if (k >= "1" && k <= "9" && k.length === 1) { done(); this.member(Number(k) - 1); }
     else if (k === "s") { done(); this.survivor(); } else if (k === "x") { done(); this.takeOut(); }
+    else if (k === "t") { done(); this.splitHere(); } else if (k === " " && !inSheet) { done(); this.choose(this.line); }
     else if (k === "v") { done(); this.onlyDifferences = !this.onlyDifferences; this.paintSheet(); }
     else if (k === "u") { done(); this.say({ type: shift ? "redo" : "undo", token: ++this.token }); } else if (k === "r") { done(); this.say({ type: "redo", token: ++this.token }); }
     else if (k === "/") { done(); this.search.focus(); this.search.select(); } else if (k === "b") { done(); this.openBulk(); }
@@ -453,7 +472,10 @@ class Panel {
   }
 
   survivor() { const c = this.current(), m = c?.members[this.focus]; if (m) { this.focus = 0; this.arrange({ survivor: m.id, out: c.out.filter((x) => x !== m.id), choices: {} }); } }
-  takeOut() { const c = this.current(), m = c?.members[this.focus]; if (!m || m.id === c.survivor) return; this.arrange({ out: c.out.includes(m.id) ? c.out.filter((x) => x !== m.id) : [...c.out, m.id], choices: {} }); }
+  takeOut() { const c = this.current(), m = c?.members[this.focus]; if (!m || m.id === c.survivor) return; this.arrange({ out: c.out.includes(m.id) ? c.out.filter((x) => x !== m.id) : [...c.out, m.id], split: false, choices: {} }); }
+  // This member and those after it are others: told apart from those that stay, not from each other.
+  splitHere() { const c = this.current(); if (!c || this.focus < 1) return; this.arrange({ out: c.members.slice(this.focus).map((m) => m.id), split: true, choices: {} }); }
+  ruled(rule) { const c = this.current(); if (!c) return; this.arranging.add(++this.token); this.say({ type: "rule", token: this.token, rule, line: this.line, case: c.case, survivor: c.survivor, out: c.out, choices: this.arranged.choices || {} }); }
   takeValue(field, id) { const choices = { ...(this.arranged.choices || {}) }; if (choices[field] === id) delete choices[field]; else choices[field] = id; this.arrange({ choices }); }
 
   // ---------------------------------------------------------------- deciding
@@ -479,7 +501,7 @@ class Panel {
     this.pending.set(token, pending);
     const row = this.rows.get(line); if (row) row.saving = true;
     this.saved.textContent = this.t("saving"); this.saved.dataset.ok = ""; this.strip.hidden = true;
-    this.say({ type: "decide", token, line, case: c.case, action, survivor: c.survivor, out: c.out, choices, ...more });
+    this.say({ type: "decide", token, line, case: c.case, action, survivor: c.survivor, out: c.out, split: !!this.arranged.split && c.out.length > 0, choices, ...more });
     if (action === "comment") { this.paintList(); return; }
     const waiting = new Set([...this.pending.values()].map((p) => p.case));
     const after = this.next.find((n) => !waiting.has(n.case) && this.cases.has(n.case));
@@ -508,15 +530,17 @@ class Panel {
   openAsk(action) {
     const d = this.openDialog(this.t("do_" + action)); let days = null;
     if (action === "defer") { const l = put(d, "label", "sr-label"); put(l, "span", "", this.t("until")); days = focusable(put(l, "select", "sr-select")); for (const n of [7, 30, 90]) { const o = put(days, "option", "", this.t("days_" + n)); o.value = n; } days.value = "30"; }
+    const day = days ? this.input(d, this.t("until_day"), "date") : null;
+    const to = action === "escalate" ? this.input(d, this.t("to_whom"), "text") : null;
     const owner = action === "reassign" ? this.input(d, this.t("owner"), "text") : null;
     const reason = this.input(d, this.t("reason"), "text", this.t("reason_hint"));
     const row = put(d, "div", "sr-actions");
     this.button(row, "sr-go", this.t("do_" + action), "Enter", () => {
-      const more = { reason: reason.value, confirmed: true }; if (days) more.days = Number(days.value); if (owner) more.owner = owner.value.trim();
+      const more = { reason: reason.value, confirmed: true }; if (days) { more.days = Number(days.value); if (day.value) more.until = day.value; } if (to) more.to = to.value.trim(); if (owner) more.owner = owner.value.trim();
       this.closeDialog(); this.send(action, more);
     });
     this.button(row, "", this.t("cancel"), "Esc", () => this.closeDialog());
-    (days || owner || reason).focus();
+    (days || to || owner || reason).focus();
   }
 
   openPictures() {
@@ -535,15 +559,22 @@ class Panel {
     for (const a of c.actions.filter((x) => !["comment", "reassign"].includes(x))) { const o = put(pick, "option", "", this.t("do_" + a)); o.value = a; }
     pick.value = c.kind === "duplicate" ? "merge_into" : "delete";
     this.plan = put(d, "div", "sr-plan");
-    const row = put(d, "div", "sr-actions"), work = () => { this.plan.replaceChildren(); this.say({ type: "bulk", action: pick.value, days: 30 }); };
+    const row = put(d, "div", "sr-actions"), work = () => { this.plan.replaceChildren(); this.say({ type: "bulk", action: pick.value, days: 30, ...(this.marked.size ? { lines: [...this.marked].sort((a, b) => a - b) } : {}) }); };
     pick.addEventListener("change", work);
-    this.go_ = this.button(row, "sr-go sr-delete", this.t("ok"), "Enter", () => this.say({ type: "bulk_decide", token: ++this.token, typed: Number(this.typed.value) })); this.go_.disabled = true;
+    this.go_ = this.button(row, "sr-go sr-delete", this.t("ok"), "Enter", () => this.decideBulk()); this.go_.disabled = true;
     this.button(row, "", this.t("cancel"), "Esc", () => this.closeDialog());
     pick.focus(); work();
   }
 
+  // A hard action asks twice: after the number, the same button once more.
+  decideBulk() {
+    if (this.hardBulk && !this.sure) { this.sure = true; this.dialogError(this.hardBulk + " " + this.t("press_again")); return; }
+    this.say({ type: "bulk_decide", token: ++this.token, typed: Number(this.typed.value), sure: this.sure });
+  }
+
   bulkPlanned(m) {
     if (!this.dialog || !this.plan) return;
+    this.hardBulk = m.hard; this.sure = false; this.dialog.querySelector(".sr-strip")?.remove();
     const p = this.plan; p.replaceChildren(); this.go_.disabled = true;
     put(p, "p", "sr-big", m.records ? m.sentence : this.t("bulk_nothing"));
     if (m.riskiest.length) { put(p, "p", "sr-quiet", this.t("bulk_look")); const ul = put(p, "ul", "sr-risky"); for (const r of m.riskiest) { const li = put(ul, "li"); put(li, "span", "", r.title); put(li, "span", "sr-quiet", r.records); if (r.score !== null) put(li, "span", "sr-wnum", this.share(r.score)); } }

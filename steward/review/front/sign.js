@@ -9,7 +9,7 @@ class SignPage {
   constructor(model, el) { this.model = model; this.el = el; this.w = model.get("words") || {}; }
 
   start() {
-    const root = (this.root = put(this.el, "main", "sr sr-sign")); root.lang = this.w.lang || "en"; root.setAttribute("aria-label", this.w.title);
+    const root = (this.root = put(this.el, "main", "sr sr-signpage")); root.lang = this.w.lang || "en"; root.setAttribute("aria-label", this.w.title);
     keepKeys(root);
     this.place = put(root, "div"); put(this.place, "p", "sr-none", this.w.loading);
     this.listener = (m) => this.hear(m); this.model.on("msg:custom", this.listener);

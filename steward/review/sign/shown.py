@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from steward.errors import StewardError
 from steward.manifest.format import Item
 from steward.messages import N_, _, ngettext
-from steward.review.numbers import decimal, number
+from steward.review.numbers import amount, decimal, number
 from steward.signing.summary import Difference, Summary
 
 Section = dict[str, Any]
@@ -70,7 +71,14 @@ def row(item: Item) -> list[str]:
     """One item as cells."""
     action = _(ACTIONS[item.action]) + ("" if item.target is None else f" {item.target}")
     hangs = ", ".join(f"{number(r.count)} {r.object} → {r.rule}" for r in item.related)
-    return [str(item.key), action, decimal(item.score / 10_000, 2), ", ".join(item.reasons[:3]), hangs or "–", item.reviewer]
+    return [
+        str(item.key),
+        action,
+        decimal(item.score / 10_000, 2) if item.score else "–",
+        ", ".join(item.reasons[:3]),
+        hangs or "–",
+        item.reviewer,
+    ]
 
 
 def _section(
@@ -91,7 +99,7 @@ def _section(
 def _does(found: Summary) -> Section:
     says = [
         _("Value at stake: {amount} in {hanging} records that hang on these.").format(
-            amount=found.stake.amount, hanging=number(found.stake.hanging)
+            amount=amount(Decimal(found.stake.amount)), hanging=number(found.stake.hanging)
         )
         if found.stake is not None
         else _("Value at stake is not known here: the snapshot is not in this workspace.")

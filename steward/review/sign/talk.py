@@ -21,7 +21,7 @@ from steward.messages import N_, _, ngettext
 from steward.review.numbers import number
 from steward.review.sign.shown import SEATS, facts, sections
 from steward.review.sign.ways import Way
-from steward.signing import Secret
+from steward.signing import Person, Secret
 
 Message = dict[str, Any]
 
@@ -123,6 +123,9 @@ class SignTalk:
         """Why nobody can sign here now, in a sentence; empty where somebody can."""
         if not self._wanted.way.any:
             return _("This page was opened without a key: it only shows.")
+        person = self._person(approval)
+        if person is not None and person.id in approval.summary.signed_by:
+            return _("{person} has signed already.").format(person=person.id)
         try:
             approval.check_signable()
             if self._wanted.require_plan:
@@ -131,15 +134,20 @@ class SignTalk:
             return error.render(_)
         return ""
 
-    def _who(self, approval: Approval) -> str:
-        """Say as whom the key signs, from the public key beside it and the trust store; the signature itself decides."""
+    def _person(self, approval: Approval) -> Person | None:
+        """Whose key it is, from the public key beside it and the trust store; the signature itself decides."""
         key = self._wanted.way.public()
-        if key is None:
-            return ""
         try:
-            person, _key = approval.trust.person_of(key.keyid, self._now())
+            return None if key is None else approval.trust.person_of(key.keyid, self._now())[0]
         except UntrustedKeyError:
-            return "⚠ " + _("The trust store does not know this key: its signature would be refused.")
+            return None
+
+    def _who(self, approval: Approval) -> str:
+        """Say as whom the key signs."""
+        person = self._person(approval)
+        if person is None:
+            known = self._wanted.way.public() is None
+            return "" if known else "⚠ " + _("The trust store does not know this key: its signature would be refused.")
         roles = ", ".join(_(SEATS.get(r, r)) for r in sorted({str(g.role) for g in person.roles}))
         said = _("You sign as {person} ({roles}).").format(person=person.id, roles=roles)
         if person.id == approval.summary.proposer:
