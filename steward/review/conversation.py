@@ -4,30 +4,34 @@ The front sends intents and paints answers. It is sent the next open cases ahead
 it are painted without waiting; it says *saved* only when :class:`steward.review.session.ReviewSession` has returned,
 which is after the log is on disk.
 
-Left to others: the widget that carries the messages (``steward.review.panel``), the words (``steward.review.words``).
+Messages of the front: ``ready``; ``here`` (every half minute: renews the claim, brings what others did); ``view`` (kind,
+order, text, states, mine, low, high, protected, object); ``page``; ``open``; ``arrange``; ``rule`` (survivor rule);
+``decide``; ``undo``; ``redo``; ``bulk`` and ``bulk_decide`` (with ``lines`` for a selection); ``learn`` and ``learn_accept``.
+Answers carry the ``token`` of the message. An answer to ``arrange`` lets go the keys that wait for it, ``decided`` carries
+the next open cases, so that a key is never taken for a case that was decided already.
+
+Left to others: what a case looks like in a message (``steward.review.shown``), the widget that carries the messages (``steward.review.panel``), the words (``steward.review.words``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from steward.decisions import DecisionAction
 from steward.errors import DecisionError, StewardError
 from steward.messages import N_, _
-from steward.review.cases import CaseState, QueueRow, View
-from steward.review.intent import ConfirmationNeededError, Intent, concerns, drafts, possible, sentence
+from steward.review.cases import CaseState, View
+from steward.review.intent import ConfirmationNeededError, Intent, sentence
 from steward.review.session import Bulk, Group, ReviewSession
-from steward.review.source import Sheet
-from steward.review.words import ACTION_WORDS, bulk_sentence, group_sentence, records
+from steward.review.shown import Shown
+from steward.review.survivor import check_rule
+from steward.review.words import ACTION_WORDS, bulk_sentence, group_sentence
 
 Message = dict[str, Any]
 AHEAD = 6
 """Open cases that are sent before they are asked for."""
-
-_ASKED = (DecisionAction.MERGE, DecisionAction.DELETE, DecisionAction.ANONYMISE, DecisionAction.DEACTIVATE,
-          DecisionAction.KEEP, DecisionAction.NOT_DUPLICATE, DecisionAction.DEFER, DecisionAction.ESCALATE)  # fmt: skip
 
 
 class Conversation:
@@ -43,7 +47,8 @@ class Conversation:
     """
 
     def __init__(self, session: ReviewSession, send: Callable[[Message], None], *, blind: bool = False) -> None:
-        self.session, self._send, self.blind = session, send, blind
+        self.session, self._send = session, send
+        self.shown = Shown(session, blind=blind)
         self._sent: set[str] = set()
         self._bulk: Bulk | None = None
 
@@ -85,22 +90,56 @@ class Conversation:
                 states=frozenset(CaseState(int(s)) for s in states),
                 text=str(message.get("text") or ""),
                 order=message.get("order") or "certainty",
+                object=message.get("object") or None,
+                low=_share(message.get("low")),
+                high=_share(message.get("high")),
+                protected=message.get("protected"),
+                mine=bool(message.get("mine")),
             )
         )
+        self.session.claims.let_go()  # what was claimed ahead belongs to the queue that was left
         self._send_view(start=self._first_line())
 
     def _on_page(self, message: Mapping[str, Any]) -> None:
         start, stop = int(message["from"]), int(message["to"])
         rows = self.session.page(start, min(stop, start + 500))
-        self._send({"type": "page", "view": message.get("view"), "from": start, "rows": [self._row(r) for r in rows]})
+        self._send({"type": "page", "view": message.get("view"), "from": start, "rows": [self.shown.row(r) for r in rows]})
+
+    def _on_here(self, message: Mapping[str, Any]) -> None:
+        """Somebody is still at the screen: keep the claim, and bring what others have decided since."""
+        case_id = message.get("case")
+        before = dict(self.session.claims.taken)
+        changed = self.session.refresh()
+        self.session.claims.look_around()
+        if isinstance(case_id, str) and self._knows(case_id):
+            self.session.hold(case_id)
+            here = {m.key for m in self.session.source.facts([self.session.index.place(case_id)])[0].members}
+            if changed & here or before.get(case_id) != self.session.claims.taken.get(case_id):
+                self._sent.discard(case_id)
+                self._send_cases([case_id])
+        if changed:
+            self._send({"type": "standing"} | self._standing())
+
+    def _on_rule(self, message: Mapping[str, Any]) -> None:
+        """Another survivor rule from here on: what was sent ahead was worked out by the old one."""
+        check_rule(str(message.get("rule") or "survivor"))
+        self.shown.rule = str(message.get("rule") or "survivor")
+        self._sent.clear()
+        case_id = str(message["case"])
+        self._sent.add(case_id)
+        self._send({"type": "ruled", "token": message.get("token"), "cases": [self.shown.case(case_id, message)]})
+        self._send_ahead(int(message.get("line", -1)))
 
     def _on_open(self, message: Mapping[str, Any]) -> None:
         line = int(message["line"])
-        self._send_cases([self.session.index.case_id(self.session.place_at(line))])
+        case_id = self.session.index.case_id(self.session.place_at(line))
+        if self.session.hold(case_id) is not None:
+            self._sent.discard(case_id)  # sent before somebody else took it: the screen must say so
+        self._send_cases([case_id])
         self._send_ahead(line)
 
     def _on_arrange(self, message: Mapping[str, Any]) -> None:
-        self._send({"type": "cases", "token": message.get("token"), "cases": [self._case(str(message["case"]), message)]})
+        self._send({"type": "cases", "token": message.get("token"), "cases": [self.shown.case(str(message["case"]), message)]})
 
     def _on_decide(self, message: Mapping[str, Any]) -> None:
         case_id = str(message["case"])
@@ -128,7 +167,8 @@ class Conversation:
                 "cases": self._bulk.cases,
                 "sentence": bulk_sentence(self._bulk.records, self._bulk.cases, len(self._bulk.left_out)),
                 "action": self._bulk.intent.action.value,
-                "riskiest": [self._row(r) for r in self._bulk.riskiest],
+                "hard": None if self._bulk.hard is None else sentence(self._bulk.hard, _),
+                "riskiest": [self.shown.row(r) for r in self._bulk.riskiest],
                 "left_out": [{"case": case, "sentence": sentence(concern, _)} for case, concern in self._bulk.left_out[:20]],
             }
         )
@@ -136,7 +176,7 @@ class Conversation:
     def _on_bulk_decide(self, message: Mapping[str, Any]) -> None:
         if self._bulk is None:
             raise DecisionError(N_("Work out the bulk action first."))
-        group = self.session.decide_bulk(self._bulk, int(message.get("typed") or 0))
+        group = self.session.decide_bulk(self._bulk, int(message.get("typed") or 0), sure=bool(message.get("sure")))
         self._bulk = None
         self._sent.clear()
         self._send({"type": "bulk_decided", "token": message.get("token"), "sentence": self._done(group)})
@@ -151,18 +191,14 @@ class Conversation:
         place = self.session.index.place(group.case_id) if self._knows(group.case_id) else None
         line = self.session.position(place) if place is not None else None
         self._sent = {group.case_id} if place is not None else set()
-        shown = [self._case(group.case_id, {})] if place is not None else []
+        shown = [self.shown.case(group.case_id, {})] if place is not None else []
         self._send({"type": how, "token": message.get("token"), "case": group.case_id, "line": line, "cases": shown,
                     "sentence": group_sentence(group.records, group.cases)} | self._standing())  # fmt: skip
         if place is not None:
             self._send_ahead(line if line is not None else -1)
 
     def _knows(self, case_id: str) -> bool:
-        try:
-            self.session.index.place(case_id)
-        except DecisionError:
-            return False
-        return True
+        return self.session.knows(case_id)
 
     def _after(self, case_id: str, line: int) -> None:
         self._sent.discard(case_id)
@@ -170,7 +206,7 @@ class Conversation:
         self._send_ahead(line)
 
     def _first_line(self) -> int:
-        following = self.session.next_open(-1)
+        following = self.session.reserve(-1)
         return following[0] if following else 0
 
     def _send_view(self, start: int) -> None:
@@ -187,8 +223,8 @@ class Conversation:
                 "text": self.session.view.text,
                 "states": sorted(int(s) for s in self.session.view.states),
                 "from": max(0, start - 20),
-                "rows": [self._row(r) for r in self.session.page(max(0, start - 20), start + 40)],
-                "cases": [self._case(case_id, {}) for case_id in first],
+                "rows": [self.shown.row(r) for r in self.session.page(max(0, start - 20), start + 40)],
+                "cases": [self.shown.case(case_id, {}) for case_id in first],
             }
             | self._standing()
         )
@@ -202,20 +238,20 @@ class Conversation:
         self._send_cases([n["case"] for n in following])
 
     def _next(self, line: int) -> list[Message]:
-        lines = self.session.next_open(line, AHEAD)
+        lines = self.session.reserve(line, AHEAD)
         return [{"line": n, "case": self.session.index.case_id(self.session.place_at(n))} for n in lines]
 
     def _send_cases(self, ids: list[str]) -> None:
         for case_id in ids:
             if case_id not in self._sent:
                 self._sent.add(case_id)
-                self._send({"type": "cases", "cases": [self._case(case_id, {})]})
+                self._send({"type": "cases", "cases": [self.shown.case(case_id, {})]})
 
     def _standing(self) -> Message:
         kinds = {kind: self.session.progress(kind) for kind in self.session.index.kinds}
         p = self.session.progress(self.session.view.kind)
         return {"progress": {"total": p.total, "open": p.open, "decided": p.decided, "deferred": p.deferred,
-                             "escalated": p.escalated, "conflicts": p.conflicts, "mine": p.mine,
+                             "escalated": p.escalated, "conflicts": p.conflicts, "mine": p.mine, "waiting": len(self.session.waiting_for_me()),
                              "kinds": [{"kind": k, "open": q.open, "total": q.total} for k, q in kinds.items()]}}  # fmt: skip
 
     def _done(self, group: Group) -> str:
@@ -225,122 +261,38 @@ class Conversation:
         action = DecisionAction(str(message["action"]))
         until = None
         if action is DecisionAction.DEFER:
-            until = self.session.today() + timedelta(days=max(1, int(message.get("days") or 30)))
+            until = _day(message.get("until")) or self.session.today() + timedelta(days=max(1, int(message.get("days") or 30)))
+            if until <= self.session.today():
+                raise DecisionError(N_("A case is deferred to a day that is still to come."))
         return Intent(
             action=action,
             survivor=message.get("survivor") or None,
             out=frozenset(message.get("out") or ()),
             only=message.get("only") or None,
-            owner=message.get("owner") or None,
+            split=bool(message.get("split")),
+            owner=clean(str(message.get("owner") or "")) or None,
+            to=clean(str(message.get("to") or ""), 200) or None,
             until=until,
             reason=clean(str(message.get("reason") or "")),
             choices=dict(message.get("choices") or {}) if action is DecisionAction.MERGE else {},
             confirmed=bool(message.get("confirmed")),
         )
 
-    # ------------------------------------------------------------------ what the front is given
 
-    def _row(self, row: QueueRow) -> Message:
-        return {
-            "case": row.case_id, "kind": row.kind, "title": row.title, "size": row.size, "state": int(row.state),
-            "score": None if self.blind else row.score, "protected": row.protected, "records": records(row.size),
-        }  # fmt: skip
-
-    def _case(self, case_id: str, arranged: Mapping[str, Any]) -> Message:
-        sheet = self.session.sheet(
-            case_id,
-            survivor=arranged.get("survivor") or None,
-            out=frozenset(arranged.get("out") or ()),
-            by_hand=dict(arranged.get("choices") or {}),
-            rule=arranged.get("rule") or "survivor",
-        )
-        facts = sheet.facts
-        place = self.session.index.place(case_id)
-        standing = self.session.standing_of(facts)
-        conflict = next(
-            (self.session.live.conflicts[m.key] for m in facts.members if m.key in self.session.live.conflicts), None
-        )
-        return {
-            "case": case_id, "kind": facts.kind, "object": facts.object, "title": sheet.title, "size": len(facts.members),
-            "records": records(len(facts.members)), "state": int(self.session.index.state[place]),
-            "score": None if self.blind else float(self.session.index.score[place]),
-            "hidden": sheet.hidden_members, "survivor": sheet.members[0].id if facts.kind == "duplicate" else None,
-            "proposed": facts.survivor.id if facts.survivor else None, "out": sorted(arranged.get("out") or ()),
-            "members": [self._member(sheet, i, standing) for i in range(len(sheet.members))],
-            "lines": [
-                {"field": line.field, "differs": line.differs, "free": line.choosable,
-                 "cells": [{"s": c.state, "p": [[mark[0], part] for mark, part in c.pieces]} for c in line.cells]}
-                for line in sheet.lines
-            ],
-            "evidence": [
-                {"sentence": e.sentence, "rule": e.rule_id, "severity": e.severity, "score": None if self.blind else e.score,
-                 "values": [{"field": v.field, "value": v.value, "with": v.compared_with, "source": v.source, "points": v.points} for v in e.values]}
-                for e in sheet.evidence if not self.blind
-            ],
-            "pairs": [] if self.blind else [_pair(v) for v in sheet.weights[:60]],
-            "weakest": None if self.blind or sheet.weakest is None else _pair(sheet.weakest),
-            "result": self._result(sheet),
-            "actions": sorted(a.value for a in possible(facts)),
-            "concerns": self._concerns(sheet, arranged),
-            "conflict": None if conflict is None else {
-                "first": conflict.first.reviewer, "first_action": _(ACTION_WORDS[conflict.first.action]),
-                "second": conflict.second.reviewer, "second_action": _(ACTION_WORDS[conflict.second.action]),
-            },
-        }  # fmt: skip
-
-    def _member(self, sheet: Sheet, i: int, standing: Mapping[Any, Any]) -> Message:
-        key = sheet.members[i]
-        fact = next(m for m in sheet.facts.members if m.key == key)
-        decision = standing.get(key)
-        return {
-            "id": key.id,
-            "standing": None if decision is None else {"action": decision.action.value, "word": _(ACTION_WORDS[decision.action]),
-                                                       "reviewer": decision.reviewer, "target": decision.target},
-            "protections": [{"code": p.code, "outcome": p.outcome, "sentence": p.sentence} for p in fact.protections],
-            "impact": [
-                {"object": c.object, "count": c.count, "open": c.open, "amount": None if c.amount is None else float(c.amount),
-                 "latest": c.latest, "delete": c.on_delete}
-                for c in sheet.impact.get(key, ())
-            ],
-        }  # fmt: skip
-
-    def _result(self, sheet: Sheet) -> Message | None:
-        if sheet.result is None:
-            return None
-        return {
-            "taken": [{"field": f, "id": i, "value": sheet.result.values.get(f)} for f, i in sheet.result.taken_from.items()],
-            "lost": [{"field": x.field, "id": x.key.id, "value": x.value} for x in sheet.result.lost],
-        }
-
-    def _concerns(self, sheet: Sheet, arranged: Mapping[str, Any]) -> dict[str, list[Message]]:
-        """What speaks against each action, so that the front can refuse or ask without asking the kernel."""
-        out: dict[str, list[Message]] = {}
-        for action in _ASKED:
-            if action not in possible(sheet.facts):
-                continue
-            until = self.session.today() if action is DecisionAction.DEFER else None
-            intent = Intent(
-                action, survivor=arranged.get("survivor") or None, out=frozenset(arranged.get("out") or ()), until=until
-            )
-            try:
-                made = drafts(sheet.facts, intent)
-            except DecisionError as error:
-                out[action.value] = [{"level": "refused", "sentence": error.render(_)}]
-                continue
-            found = concerns(
-                made, self.session.standing_of_all(sheet.facts, intent), self.session.live.merged_into, self.session.reviewer
-            )
-            if found:
-                out[action.value] = [{"level": c.level, "sentence": sentence(c, _)} for c in found[:8]]
-        return out
+def _share(value: object) -> float | None:
+    """Read a bound of the score as a front sends it: a number from 0 to 1, or nothing."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return min(1.0, max(0.0, float(value)))
 
 
-def _pair(vector: Any) -> Message:
-    return {
-        "left": vector.pair.left.id, "right": vector.pair.right.id, "probability": vector.probability, "bits": vector.match_weight,
-        "prior": vector.prior_bits,
-        "weights": [{"field": w.field, "agreement": w.agreement, "level": w.level, "bits": w.bits} for w in vector.weights],
-    }  # fmt: skip
+def _day(value: object) -> date | None:
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise DecisionError(N_("{text} is not a date."), text=value[:40]) from None
 
 
 def clean(text: str, limit: int = 2_000) -> str:

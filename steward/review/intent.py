@@ -9,7 +9,7 @@ Left to others: reading facts (``steward.review.source``), writing entries (``st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -81,6 +81,8 @@ class Intent:
         Id of the member that stays, for ``merge_into`` and ``delete`` in a cluster; None takes the proposed one.
     out : frozenset of str
         Ids of members taken out of the cluster: told apart from all others.
+    split : bool
+        The members taken out are told apart from those that stay, not from each other: the cluster is two.
     only : str or None
         Id of the one member concerned; None concerns the whole case.
     owner : str or None
@@ -105,6 +107,7 @@ class Intent:
     reason: str = ""
     choices: Mapping[str, str] = field(default_factory=dict)
     confirmed: bool = False
+    split: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +194,8 @@ def drafts(facts: Facts, intent: Intent) -> list[Draft]:
         raise DecisionError(N_("No member is left besides the survivor."), next_step=N_("Decide 'not a duplicate' instead."))
     result = [_one(m, facts, intent, survivor) for m in losers]
     result.append(Draft(by_id[survivor], DecisionAction.KEEP))
-    result += [_apart(by_id[name], facts) for name in sorted(intent.out)]
+    staying = [m for m in facts.members if m.key.id not in intent.out] if intent.split else None
+    result += [_apart(by_id[name], facts, staying) for name in sorted(intent.out)]
     return result
 
 
@@ -212,8 +216,9 @@ def _one(fact: Fact, facts: Facts, intent: Intent, survivor: str | None = None) 
     return Draft(fact, intent.action)
 
 
-def _apart(fact: Fact, facts: Facts) -> Draft:
-    return Draft(fact, DecisionAction.NOT_DUPLICATE, choices={m.key.id: "apart" for m in facts.members if m.key != fact.key})
+def _apart(fact: Fact, facts: Facts, others: Sequence[Fact] | None = None) -> Draft:
+    told = facts.members if others is None else others
+    return Draft(fact, DecisionAction.NOT_DUPLICATE, choices={m.key.id: "apart" for m in told if m.key != fact.key})
 
 
 _POLICY_WORD = {DecisionAction.DELETE: "soft_delete"}

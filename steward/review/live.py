@@ -35,6 +35,7 @@ class LiveFold:
         self.undone: set[str] = set()
         self.merged_into: dict[RecordKey, set[RecordKey]] = {}
         self._entries: list[Decision] = []
+        self._place: dict[str, int] = {}
         self._of_key: dict[RecordKey, list[Decision]] = {}
         self._of_group: dict[str, list[Decision]] = {}
         self._superseding: dict[str, list[Decision]] = {}
@@ -49,6 +50,7 @@ class LiveFold:
         """Take in the next entries of the log, in its order; return the keys whose standing may have changed."""
         touched: set[RecordKey] = set()
         for entry in entries:
+            self._place[entry.id] = len(self._entries)
             self._entries.append(entry)
             self._pairs = None
             if entry.action in _MARKS:
@@ -74,6 +76,10 @@ class LiveFold:
     def counting(self, key: RecordKey) -> list[Decision]:
         """Return the entries on one record that are not undone, comments among them, oldest first."""
         return [d for d in self._of_key.get(key, ()) if d.group not in self.undone]
+
+    def order_of(self, decision: Decision) -> int:
+        """Return where an entry stands in the log; the clock never decides."""
+        return self._place[decision.id]
 
     def keys_of_group(self, group: str) -> list[RecordKey]:
         """Return the records that one keystroke decided on."""

@@ -28,7 +28,8 @@ FRONT = Path(__file__).with_name("front")
 
 def front(name: str) -> str:
     """Return the module of a front: what all of them share, and its own part. Nothing is imported from anywhere."""
-    return "\n".join((FRONT / part).read_text(encoding="utf-8") for part in ("common.js", name))
+    parts = ("common.js", "cards.js", name) if name == "panel.js" else ("common.js", name)
+    return "\n".join((FRONT / part).read_text(encoding="utf-8") for part in parts)
 
 
 class ReviewPanel(anywidget.AnyWidget):

@@ -190,7 +190,7 @@ class ReviewSession:
         Cases that somebody else has on the screen are passed over.
         """
         total = len(self._rows)
-        others = {self.index.place(c) for c in self.claims.taken if self._knows(c)}
+        others = {self.index.place(c) for c in self.claims.taken if self.knows(c)}
         out: list[int] = []
         for first, last in ((after + 1, total), (0, max(0, min(after, total)))):
             for start in range(max(0, first), last, _STEP):
@@ -202,7 +202,8 @@ class ReviewSession:
                             return out
         return out
 
-    def _knows(self, case_id: str) -> bool:
+    def knows(self, case_id: str) -> bool:
+        """Tell whether this snapshot has the case."""
         try:
             self.index.place(case_id)
         except DecisionError:

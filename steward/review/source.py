@@ -23,7 +23,7 @@ from steward.review.cases import CaseIndex
 from steward.review.difference import CellState, Piece, difference
 from steward.review.intent import Clash, Fact, Facts
 from steward.review.losses import Membership, clashes, memberships, referred
-from steward.review.survivor import Result, choosable, preview
+from steward.review.survivor import Result, choosable, preview, technical
 from steward.store.sql import quote
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class Sheet:
         Only children that exist.
     result : Result or None
         The survivor as a merge would leave it, for clusters.
+    values : mapping of RecordKey to values
+        The members shown, as the snapshot has them.
     memberships : mapping of RecordKey to tuple of Membership
         Lists, campaigns, groups that each member belongs to, with the role there.
     refers : mapping of (field, id) to str
@@ -87,6 +89,7 @@ class Sheet:
     weakest: ComparisonVector | None
     impact: Mapping[RecordKey, tuple[ChildImpact, ...]]
     result: Result | None
+    values: Mapping[RecordKey, Mapping[str, str | None]]
     memberships: Mapping[RecordKey, tuple[Membership, ...]]
     refers: Mapping[tuple[str, str], str]
 
@@ -248,7 +251,15 @@ class Source:
         result = None
         if facts.kind == "duplicate":
             staying = {k: v for k, v in values.items() if k.id not in out or k == first}
-            result = preview(staying, first, free, rule=rule, modified=entry.modified if entry else None, by_hand=by_hand)
+            result = preview(
+                staying,
+                first,
+                free,
+                rule=rule,
+                modified=entry.modified if entry else None,
+                by_hand=by_hand,
+                shown=[c for c in columns if c not in technical(entry)],
+            )
         impact = self._ws.impact(self._snapshot, shown)
         gone: dict[str, set[str]] = {}
         for one in result.lost if result else ():
@@ -265,6 +276,7 @@ class Source:
             weakest=weights[-1] if weights else None,
             impact={k: tuple(c for c in i.children if c.count) for k, i in impact.items()},
             result=result,
+            values=values,
             memberships=memberships(self._db, self._ws, self._snapshot, self._mapping, shown),
             refers=referred(self._db, self._ws, self._snapshot, self._mapping, facts.object, gone) if gone else {},
         )

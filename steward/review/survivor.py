@@ -8,8 +8,9 @@ Left to others: reading the records (``steward.review.source``), carrying it out
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from steward.crm.mapping import ObjectMapping
 from steward.errors import DecisionError
@@ -19,6 +20,9 @@ from steward.records import RecordKey
 Values = Mapping[str, str | None]
 
 RULES = ("survivor", "most_recent", "most_complete", "longest", "most_common")
+"""Beside these ``trusted:COLUMN=VALUE``: values of the members whose ``COLUMN`` says ``VALUE`` go first."""
+
+_SOURCE = re.compile(r"(^|_)(source|origin|system|herkunft|quelle|来源|系统)($|_|system)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class Lost:
     field: str
     key: RecordKey
     value: str
+    savable: bool = True
+    """False where nobody can choose this value for the survivor: the system or the mapping keeps the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,19 @@ def choosable(entry: ObjectMapping | None, columns: Sequence[str]) -> list[str]:
     """Return the fields whose value a person may choose: not the key, marks of time, version and deletion, nor what the mapping protects."""
     if entry is None:
         return list(columns)
-    fixed = {entry.key, entry.created, entry.modified, entry.version}
-    if entry.soft_delete:
-        fixed |= {entry.soft_delete.column, entry.soft_delete.at, entry.soft_delete.by}
+    fixed = technical(entry)
     allowed = None if entry.writable is None else set(entry.writable)
     return [c for c in columns if c not in fixed and (allowed is None or c in allowed)]
+
+
+def technical(entry: ObjectMapping | None) -> set[str]:
+    """Return the columns whose values say nothing of the customer: key, marks of time, version and deletion."""
+    if entry is None:
+        return set()
+    fixed = {*entry.key_columns, entry.key, entry.created, entry.modified, entry.version}
+    if entry.soft_delete:
+        fixed |= {entry.soft_delete.column, entry.soft_delete.at, entry.soft_delete.by}
+    return {c for c in fixed if c}
 
 
 def preview(
@@ -67,6 +81,7 @@ def preview(
     rule: str = "survivor",
     modified: str | None = None,
     by_hand: Mapping[str, str] | None = None,
+    shown: Sequence[str] = (),
 ) -> Result:
     """Return the survivor as a merge of ``members`` would leave it.
 
@@ -76,8 +91,11 @@ def preview(
         Only those that are merged, the survivor among them.
     fields : sequence of str
         Fields that may be chosen (:func:`choosable`); all others keep the survivor's value.
-    rule : {'survivor', 'most_recent', 'most_complete', 'longest', 'most_common'}
-        ``survivor``: its own value, blanks filled from the most recent member. The others choose among all members.
+    rule : str
+        One of :data:`RULES`, or ``trusted:COLUMN=VALUE``. ``survivor``: its own value, blanks filled from the most recent
+        member. The others choose among all members.
+    shown : sequence of str, optional
+        Fields whose loss is shown beside ``fields``: those that nobody can choose.
     modified : str, optional
         Column with the time of the last change; records without it count as oldest.
     by_hand : mapping of str to str, optional
@@ -88,8 +106,7 @@ def preview(
     DecisionError
         An unknown rule, field or member.
     """
-    if rule not in RULES:
-        raise DecisionError(N_("There is no survivor rule {rule}; there are: {known}."), rule=rule, known=", ".join(RULES))
+    check_rule(rule)
     by_hand = by_hand or {}
     ids = {k.id: k for k in members}
     for field, member in by_hand.items():
@@ -104,7 +121,32 @@ def preview(
         if source != survivor and (not _blank(value) or field in by_hand) and value != members[survivor].get(field):
             values[field] = value
             taken[field] = source.id
-    return Result(values, taken, lost(members, values, fields))
+    fixed = [replace(x, savable=False) for x in lost(members, values, [f for f in shown if f not in fields])]
+    return Result(values, taken, (*lost(members, values, fields), *fixed))
+
+
+def check_rule(rule: str) -> None:
+    """Refuse a rule that is unknown; a misspelt one would silently choose other values.
+
+    Raises
+    ------
+    DecisionError
+    """
+    name, _, condition = rule.partition(":")
+    if rule not in RULES and not (name == "trusted" and "=" in condition):
+        known = ", ".join((*RULES, "trusted:COLUMN=VALUE"))
+        raise DecisionError(N_("There is no survivor rule {rule}; there are: {known}."), rule=rule, known=known)
+
+
+def trusted_rules(members: Mapping[RecordKey, Values]) -> list[str]:
+    """Return the rules of a trusted source that these members offer: columns that say where a record comes from."""
+    found = {
+        f"trusted:{field}={value}"
+        for values in members.values()
+        for field, value in values.items()
+        if _SOURCE.search(field) and value and value.strip() and len(value) <= 80
+    }
+    return sorted(found)[:20]
 
 
 def lost(members: Mapping[RecordKey, Values], kept: Values, fields: Sequence[str]) -> tuple[Lost, ...]:
@@ -125,7 +167,13 @@ def _picker(
 ) -> Callable[[str], RecordKey]:
     recent = sorted(members, key=lambda k: (members[k].get(modified) or "") if modified else "", reverse=True)
     full = sorted(members, key=lambda k: -sum(not _blank(v) for v in members[k].values()))
-    first = {"survivor": [survivor, *recent], "most_recent": recent, "most_complete": full}.get(rule, [survivor, *recent])
+    if rule.startswith("trusted:"):
+        column, _, wanted = rule.removeprefix("trusted:").partition("=")
+        trusted = [k for k in recent if members[k].get(column) == wanted]
+        recent = [*trusted, *(k for k in [survivor, *recent] if k not in trusted)]
+    first = {"survivor": [survivor, *recent], "most_recent": recent, "most_complete": full}.get(
+        rule, recent if rule.startswith("trusted:") else [survivor, *recent]
+    )
 
     def pick(field: str) -> RecordKey:
         filled = [k for k in first if not _blank(members[k].get(field))]

@@ -216,7 +216,7 @@ def test_dialog_keeps_the_focus_and_escape_changes_nothing(open_panel: Open) -> 
         assert panel.page.locator(".sr-dialog").count() == 0
     assert log.head().seq == 0
     panel.press("l")
-    panel.page.locator(".sr-dialog input").fill("waiting for sales")
+    panel.page.locator(".sr-dialog input[type=text]").fill("waiting for sales")
     panel.press("Enter")
     panel.saved()
     assert log.read()[0].action is A.DEFER and log.read()[0].reason == "waiting for sales"

@@ -1,0 +1,57 @@
+// What stands under the comparison of one case: what a merge would lose, memberships, the survivor's values, what was said before.
+//
+// Stands between common.js and panel.js. Customer values reach the page through `put` alone.
+// Left to others: the panel (panel.js), what is lost (steward/review/losses.py, survivor.py).
+
+const MERGE_RULES = ["survivor", "most_recent", "most_complete", "longest", "most_common"];
+
+function lostCard(p, s, c) {
+  const card = put(s, "section", "sr-card"); put(card, "h3", "", p.t("lost"));
+  const lost = c.result?.lost ?? [], links = c.members.flatMap((m) => m.memberships.filter((x) => x.conflicts && m.id !== c.survivor && !c.out.includes(m.id)).map((x) => [m, x]));
+  if (!lost.length && !links.length) put(card, "p", "sr-quiet", "✓ " + p.t("lost_nothing"));
+  const ul = lost.length || links.length ? put(card, "ul", "sr-lost") : null;
+  for (const [m, x] of links) {
+    const li = put(ul, "li", "sr-block"); put(li, "span", "sr-lf", "⊗ " + x.object); put(li, "span", "sr-lv", x.to + roleOf(x)); put(li, "span", "sr-quiet", `${m.id} · ${p.t("link_conflict")}`);
+  }
+  for (const x of lost.slice(0, 40)) {
+    const li = put(ul, "li"); put(li, "span", "sr-lf", x.field); put(li, "span", "sr-lv", x.refers ? `${x.value} (${x.refers})` : x.value);
+    put(li, "span", "sr-quiet", x.free ? x.id : `${x.id} · ${p.t("kept_by_system")}`);
+  }
+  if (lost.length > 40) put(card, "p", "sr-quiet", p.t("more_lost", { count: p.number.format(lost.length - 40) }));
+}
+
+function roleOf(x) { return x.role.length ? " · " + x.role.map(([field, value]) => `${field}: ${value}`).join(", ") : ""; }
+
+function resultCard(p, s, c) {
+  const card = put(s, "section", "sr-card"); put(card, "h3", "", p.t("result"));
+  const row = put(card, "label", "sr-label"); put(row, "span", "", p.t("survivor_rule"));
+  const pick = focusable(put(row, "select", "sr-select")), rules = [...MERGE_RULES, ...c.trusted];
+  if (!rules.includes(c.rule)) rules.push(c.rule);
+  rules.forEach((rule, i) => { const o = put(pick, "option", "", MERGE_RULES.includes(rule) ? p.t("rule_" + rule) : p.t("rule_trusted", { source: rule.slice("trusted:".length) })); o.value = i; });
+  pick.value = rules.indexOf(c.rule);
+  pick.addEventListener("change", () => { p.ruled(rules[Number(pick.value)]); });
+  const taken = c.result?.taken ?? [];
+  if (!taken.length) { put(card, "p", "sr-quiet", p.t("result_own")); return; }
+  const ul = put(card, "ul", "sr-lost");
+  for (const x of taken) { const li = put(ul, "li"); put(li, "span", "sr-lf", x.field); put(li, "span", "sr-lv", x.value ?? "∅ " + p.t("missing")); put(li, "span", "sr-quiet", p.t("from_member", { id: x.id })); }
+}
+
+function membershipRows(p, table, c) {
+  if (!c.members.some((m) => m.memberships.length)) return;
+  const group = put(table, "tbody", "sr-impact"), tr = put(group, "tr", "sr-section"); put(tr, "th", "sr-field", p.t("memberships")).scope = "rowgroup";
+  c.members.forEach((m, i) => {
+    const td = put(tr, "td", i === p.focus ? "sr-focus" : "");
+    for (const x of m.memberships) put(td, "div", x.conflicts ? "sr-block" : "", `${x.conflicts ? "⊗ " : ""}${x.object}: ${x.to}${roleOf(x)}`);
+  });
+}
+
+function toldCard(p, s, c) {
+  if (!c.told.length) return;
+  const card = put(s, "section", "sr-card"); put(card, "h3", "", p.t("told"));
+  const ul = put(card, "ul", "sr-reasons");
+  for (const x of c.told) {
+    const li = put(ul, "li"), more = [x.to ? "→ " + x.to : "", x.until ? p.day(x.until) : ""].filter(Boolean).join(" · ");
+    put(li, "span", "", p.t("decided_by", { action: x.word, reviewer: x.reviewer }) + (more ? " · " + more : "")); put(li, "span", "sr-quiet", " " + p.day(x.date));
+    if (x.reason) put(li, "div", "sr-lv", x.reason);
+  }
+}
