@@ -63,10 +63,11 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
             digest=digest[:12],
         )
         return 0
+    screen.warn(
+        N_("The gate is closed: nothing may be deleted so.") if not args.after else N_("The CRM is not as the receipt says.")
+    )
     screen.table(N_("Why the gate is closed"), (N_("reason"), N_("sentence")), [(r.code, _said(r)) for r in closed])
-    first = closed[0]
-    kind = ScoringError if args.after else IncompleteSnapshotError
-    raise kind(first.template, next_step="", **first.facts)
+    return (ScoringError if args.after else IncompleteSnapshotError).exit_code
 
 
 def _said(reason: Reason) -> str:

@@ -172,7 +172,7 @@ def score_validity(
         definition_digest=suite.digest,
         summary={
             "records": records, "failing": failing, "by_rule": by_rule, "differences": list(summary.differences),
-            "sampled": looked_at, "suite": suite.name, "rules": _described(suite.expectations),
+            "sampled": looked_at, "engine": engine, "suite": suite.name, "rules": _described(suite.expectations),
         },
         complete=complete,
     )  # fmt: skip
