@@ -111,6 +111,7 @@ class Workbench:
         holds: Path | None = None,
         suites: Path | None = None,
         definition: Path | None = None,
+        engine: str = "sql",
         seed: int = 0,
         progress: Progress | None = None,
         survivor_rules: Sequence[str] = (),
@@ -131,6 +132,8 @@ class Workbench:
             Folder of suites; by default those that ship.
         definition : Path, optional
             A linkage definition, or a Splink model; by default one is proposed from the data.
+        engine : {'sql', 'gx'}
+            ``gx`` lets Great Expectations check every row of the suites instead of a sample of 20,000; slow.
         survivor_rules : sequence of str, optional
             Which record of a cluster is proposed to survive, see :mod:`steward.scoring.duplicates.survivor`.
         before : callable, optional
@@ -148,6 +151,7 @@ class Workbench:
             holds=holds,
             suites=suites,
             definition=definition,
+            engine=engine,
             seed=seed,
             progress=progress,
             survivor_rules=survivor_rules,

@@ -50,6 +50,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--holds", type=Path, metavar="FILE", help=_("legal hold list; without one every record counts as protected")
     )
     parser.add_argument("--suites", type=Path, metavar="DIR", help=_("suites of expectations; by default those that ship"))
+    parser.add_argument(
+        "--engine", choices=("sql", "gx"), default="sql",
+        help=_("gx: Great Expectations checks every row of the suites, not 20,000 of them; slow"),
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help=_("for sampling; the same seed gives the same result"))
 
 
@@ -100,6 +104,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
                 holds=args.holds,
                 suites=args.suites,
                 definition=args.definition,
+            engine=args.engine,
                 seed=args.seed,
                 progress=advance,
                 survivor_rules=tuple(r.strip() for r in args.survivor.split(",") if r.strip()) if args.survivor else (),

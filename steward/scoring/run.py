@@ -66,6 +66,7 @@ def score_objects(
     holds: Path | None = None,
     suites: Path | None = None,
     definition: Path | None = None,
+    engine: str = "sql",
     seed: int = 0,
     progress: Progress | None = None,
     survivor_rules: Sequence[str] = (),
@@ -102,7 +103,7 @@ def score_objects(
     if "stale" in kinds and people:
         lines += _stale(store, snapshot, people, policy, holds, progress)
     if "invalid" in kinds:
-        lines += _invalid(store, snapshot, list(objects or sorted(held)), suites or default_suites(), progress)
+        lines += _invalid(store, snapshot, list(objects or sorted(held)), suites or default_suites(), engine, progress)
     if not lines:
         raise ScoringError(
             N_("Nothing to score: no object of the snapshot is a person, a company or a lead, and none has a suite."),
@@ -154,7 +155,7 @@ def _stale(
 
 
 def _invalid(
-    store: Workspace, snapshot: Snapshot, names: Sequence[str], folder: Path, progress: Progress | None
+    store: Workspace, snapshot: Snapshot, names: Sequence[str], folder: Path, engine: str, progress: Progress | None
 ) -> list[ScoreLine]:
     from steward.scoring.validity import find_suite, score_validity
 
@@ -164,6 +165,6 @@ def _invalid(
         suite = find_suite(folder, name, mapping)
         if suite is None:
             continue
-        summary = score_validity(store, snapshot, name, suite, progress=progress)
+        summary = score_validity(store, snapshot, name, suite, engine=engine, progress=progress)
         lines.append(ScoreLine("invalid", name, summary.records, summary.failing, summary.note, summary.complete))
     return lines
