@@ -1,7 +1,7 @@
 """Duplicates: which records are the same customer, and why.
 
 Index, compare, classify: recordlinkage's steps and words, over sorted blocks, distinct values and pattern counts. The core
-(:func:`link`) knows tables only; :func:`score_duplicates` reads a snapshot and writes pairs, clusters and evidence.
+(:func:`steward.scoring.duplicates.link.link`) knows tables only; :func:`score_duplicates` reads a snapshot and writes pairs, clusters and evidence.
 
 Left to others: staleness and validity (their own rooms), what becomes of a duplicate (a person's decision).
 """
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from steward.scoring.duplicates.definition import Definition as Definition
     from steward.scoring.duplicates.definition import parse_definition as parse_definition
     from steward.scoring.duplicates.link import LinkResult as LinkResult
-    from steward.scoring.duplicates.link import link as link
+    from steward.scoring.duplicates.objects import link_objects as link_objects
 
 _HOMES = {
     "DuplicateSummary": "adapter", "load_definition": "adapter", "score_duplicates": "adapter", "Definition": "definition",
-    "parse_definition": "definition", "LinkResult": "link", "link": "link",
+    "link_objects": "objects", "parse_definition": "definition", "LinkResult": "link",
 }  # fmt: skip
 
 __all__ = list(_HOMES)

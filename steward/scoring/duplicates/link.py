@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +92,9 @@ def link(
     source: str | None = None,
     progress: Callable[[int], None] | None = None,
     before: Callable[[Plan], None] | None = None,
+    index: Any = None,
+    compare: Any = None,
+    classifier: Any = None,
 ) -> LinkResult:
     """Find records of the same customer.
 
@@ -116,12 +120,19 @@ def link(
         Called with the number of pairs scored.
     before : callable, optional
         Called once with the plan of the run, before any pair is compared; what it raises stops the run.
+    index, compare, classifier : recordlinkage objects, optional
+        A user's own ``Index``, ``Compare`` and classifier, taken as they are instead of a definition
+        (:func:`steward.scoring.duplicates.objects.link_objects`).
 
     Returns
     -------
     LinkResult
         The same for the same contents, whatever the order of rows.
     """
+    if index is not None or compare is not None:
+        from steward.scoring.duplicates.objects import link_objects
+
+        return link_objects(frame, index, compare, classifier, ids=ids, apart=apart)
     proposal = None
     if definition is None:
         proposal = propose(frame, ids=ids, role=role, references=references, source=source)
