@@ -73,8 +73,8 @@ class Panel {
     const pick = put(side, "div", "sr-pick");
     this.order = this.choice(pick, "order", ["certainty", "impact", "learning", "size"].map((n) => [n, this.t(n)]));
     this.states = this.choice(pick, "show", [["", this.t("state_any")], ...[0, 1, 2, 3, 4].map((n) => [String(n), this.t("state_" + n)])]);
-    const more = put(side, "details", "sr-more"), head = focusable(put(more, "summary", "", this.t("more_filters"))); head.tabIndex = 0;
-    const filters = put(more, "div", "sr-pick");
+    const more = this.button(side, "sr-mini", this.t("more_filters"), "", () => { filters.hidden = !filters.hidden; more.setAttribute("aria-expanded", String(!filters.hidden)); });
+    const filters = put(side, "div", "sr-filters"); filters.hidden = true; more.setAttribute("aria-expanded", "false");
     [this.low, this.high] = ["score_low", "score_high"].map((name) => {
       const i = focusable(put(filters, "input", "sr-search")); i.type = "number"; i.min = 0; i.max = 100; i.placeholder = this.t(name); i.setAttribute("aria-label", this.t(name));
       i.addEventListener("change", () => this.look()); return i;
