@@ -95,6 +95,7 @@ class Engine:
     actor: str = ""
     settle_seconds: float | None = None
     _segment: BackupSegment | None = None
+    _became: dict[int, str] = field(default_factory=dict)
 
     def run(self) -> dict[str, int]:
         """Work until nothing is open; return items by state.
@@ -211,6 +212,8 @@ class Engine:
         rows: list[Row] = []
         for work in going:
             result = results.get(work.seq)
+            if result is not None and result.became is not None:
+                self._became[work.seq] = result.became
             match result.answer if result is not None else None:
                 case Answer.DONE:
                     assert result is not None
@@ -282,6 +285,8 @@ class Engine:
             )
 
     def _settled_row(self, work: Work, said: Settled | None) -> Row:
+        if said is not None and said.became is not None:
+            self._became[work.seq] = said.became
         match said.state if said is not None else "unknown":
             case "done":
                 assert said is not None
@@ -324,6 +329,9 @@ class Engine:
         now = self.clock.now()
         with self._commit_guard():
             self.journal.resolve(self.manifest, rows, now.isoformat())
+            new_ids = {seq: self._became[seq] for seq, state, _, _ in rows if state in APPLIED and seq in self._became}
+            if new_ids:
+                self.journal.became(self.manifest, new_ids, now.isoformat())
             self._event(rows)
             envelope = self.audit.checkpoint(now)
             self.journal.put("clock.high", now.isoformat())

@@ -44,6 +44,10 @@ CREATE TABLE IF NOT EXISTS frame(
   length INTEGER NOT NULL, sha256 TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY(manifest, n)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS event(n INTEGER PRIMARY KEY, body TEXT NOT NULL, hash TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS checkpoint(n INTEGER PRIMARY KEY, envelope TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS idmap(
+  manifest TEXT NOT NULL, seq INTEGER NOT NULL, object TEXT NOT NULL, old TEXT NOT NULL, new TEXT NOT NULL, at TEXT NOT NULL,
+  PRIMARY KEY(manifest, seq)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS idmap_old ON idmap(object, old);
 CREATE TABLE IF NOT EXISTS outbox(
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, at TEXT NOT NULL, sent TEXT, attempts INTEGER NOT NULL DEFAULT 0);
 """
@@ -306,6 +310,42 @@ class Journal:
         self.db.executemany(
             "UPDATE item SET state=?, code=?, by=?, at=? WHERE manifest=? AND seq=?",
             [(state.value, code or None, by, at, manifest, seq) for seq, state, code, by in rows],
+        )
+
+    def became(self, manifest: str, new_ids: Mapping[int, str], at: str) -> None:
+        """Note the new ids of items that were re-created; the caller holds the commit."""
+        self.db.executemany(
+            "INSERT INTO idmap SELECT manifest, seq, object, id, ?, ? FROM item WHERE manifest=? AND seq=? ON CONFLICT DO NOTHING",
+            [(new, at, manifest, seq) for seq, new in new_ids.items()],
+        )
+
+    def new_id(self, object: str, id: str) -> str | None:
+        """Return the id a record has now where it was re-created under another; None where it was not."""
+        found: str | None = None
+        seen = {id}
+        while True:
+            row = self.db.execute(
+                "SELECT new FROM idmap WHERE object=? AND old=? ORDER BY at DESC LIMIT 1", (object, id)
+            ).fetchone()
+            if row is None or row[0] in seen:
+                return found
+            id = found = str(row[0])
+            seen.add(id)
+
+    def id_map(self, manifest: str) -> Iterator[tuple[str, str, str, str, str]]:
+        """Yield ``(object, old, new, why, at)`` of a manifest: losers of merges that were done, records re-created."""
+        yield from self.db.execute(
+            "SELECT object, id, target, 'merged', at FROM item WHERE manifest=? AND action='merge_into' "
+            "AND state IN ('done', 'done_inferred') ORDER BY seq",
+            (manifest,),
+        )
+        yield from self.db.execute(
+            "SELECT object, old, new, 'recreated', at FROM idmap WHERE manifest=? ORDER BY seq", (manifest,)
+        )
+        yield from self.db.execute(
+            "SELECT object, id, id, 'unmerged', at FROM item WHERE manifest=? AND action='restore' AND unit IS NOT NULL "
+            "AND state IN ('done', 'done_inferred') ORDER BY seq",
+            (manifest,),
         )
 
     def doubt_intents(self, manifest: str) -> int:

@@ -164,7 +164,7 @@ class Effect:
         ``item`` itself, ``survivor`` of a merge, or ``child``.
     op : str
         ``update`` writes ``changes``; ``delete`` removes the row; ``bin`` moves it to the system's recycle bin;
-        ``insert`` brings a removed row back (restore).
+        ``insert`` brings a removed row back, ``unbin`` a record out of the recycle bin (restore).
     before : Record
         The whole row as read; for ``insert`` the row to write.
     changes : mapping
@@ -175,7 +175,7 @@ class Effect:
 
     seq: int
     role: Literal["item", "survivor", "child"]
-    op: Literal["update", "delete", "bin", "insert"]
+    op: Literal["update", "delete", "bin", "insert", "unbin"]
     before: Record
     changes: Fields = field(default_factory=dict)
     renumber: bool = False
@@ -275,6 +275,10 @@ class Writer(Protocol):
         After a ``DONE`` of a system without conditional writes it is also asked, to compare what went with what was
         backed up.
         """
+        ...
+
+    def can_renumber(self, object: str) -> bool:
+        """True where a record of this object can be made anew under an id that the system gives."""
         ...
 
     def put_back(self, work: Work, *, manifest: str) -> bool:

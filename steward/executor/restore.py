@@ -2,17 +2,19 @@
 
 A restore is the deletion's effects in reverse, parents first. A field goes back to its old value only where the row
 still holds what we left there; whatever people have changed since is reported and stays. A row that is brought back
-whole gets its old version too, so that it is the same row to the last column. Where a parent is gone for good the link
-is reported as impossible.
+whole gets its old version too, so that it is the same row to the last column. Where ids do not survive, or somebody else
+has the id now, it is made anew under another; everything that refers to it is led there, parents first. Where a parent
+is gone for good the link is reported as impossible.
 
-What it did is read back at the end, per record and per link: nothing is claimed that was not seen. Left to others: the
-order of writes (``engine``, the same as for deletions), the signed restore manifest (``runner``).
+Left to others: the order of writes (``engine``, the same as for deletions), the signed restore manifest (``restoring``), what is said at the
+end (``restore_report``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.executor.backup import BackupReader
@@ -21,7 +23,10 @@ from steward.executor.judge import Verdict, units_of
 from steward.executor.ports import Effect, Reading, State, Unit, Work, Writer
 from steward.records import Absent, Record, RecordKey, Scalar, canonical_text
 
-ReadRows = Callable[[Sequence[RecordKey]], Mapping[RecordKey, Record | Absent]]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Time that :meth:`Writer.value_for` does not ask for where a text is given."""
+
+NewId = Callable[[str, str], str | None]
 
 CODES = {
     "already": "it is as it was before",
@@ -31,12 +36,18 @@ CODES = {
     "parent_gone": "the record it belonged to is not there any more",
     "no_answer": "the CRM did not say what the record is",
     "not_by_us": "somebody else changed it; nothing of ours is to be undone",
+    "no_new_id": "its id is taken, or lost, and the CRM gives it no new one that could be told for certain",
+    "no_backup": "the backup does not hold it, or it was erased from it",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the report: a record or a link, by id and field name."""
+    """One line of the report: a record or a link, by id and field name.
+
+    ``outcome`` is ``restored``, ``changed`` (in ``fields``) or ``impossible`` (``why`` says it); ``became`` is the new id
+    of a record that was made anew.
+    """
 
     seq: int
     what: str
@@ -44,6 +55,8 @@ class Line:
     field: str
     outcome: str
     fields: tuple[str, ...] = ()
+    became: str | None = None
+    why: str = ""
 
 
 class FrameEffects:
@@ -74,30 +87,51 @@ class FrameEffects:
 
 @dataclass(slots=True)
 class RestoreDecider:
-    """Implements :class:`steward.executor.engine.Decider` for restores."""
+    """Implements :class:`steward.executor.engine.Decider` for restores.
+
+    Attributes
+    ----------
+    new_id : callable
+        Where a record is now that was made anew under another id; None where it was not.
+    new_ids : bool
+        A record whose id somebody else has now is made anew under another, instead of being a conflict.
+    actor : str
+        Name of our own deletions in a recycle bin.
+    impossible : list of Line
+        Links that cannot come back, as they are decided on.
+    assumed : set of RecordKey
+        For a forecast: what earlier batches would have brought back.
+    """
 
     writer: Writer
     mapping: CrmMapping
     effects: FrameEffects
-    vetoed: Callable[[], frozenset[int]] = frozenset
+    new_id: NewId = lambda object, id: None
+    new_ids: bool = False
+    actor: str = ""
+    impossible: list[Line] = field(default_factory=list)
+    assumed: set[RecordKey] = field(default_factory=set)
     _promised: set[RecordKey] = field(default_factory=set)
+    _renumbered: set[RecordKey] = field(default_factory=set)
 
     def decide(self, works: Sequence[Work]) -> tuple[list[Unit], list[Verdict], list[Work]]:
         """Sort a batch; see :func:`steward.executor.judge.judge`."""
         originals = {w.seq: self.effects.of(w.of_seq) for w in works if w.of_seq is not None}
-        keys = list(dict.fromkeys(e.before.key for found in originals.values() for e in found))
+        keys = list(dict.fromkeys(self._now_at(e.before.key) for found in originals.values() for e in found))
         reading = self.writer.read(keys)
-        parents = list(dict.fromkeys(self._parents(originals)))
+        parents = list(dict.fromkeys(self._now_at(p) for p in self._parents(originals)))
         around = self.writer.read([p for p in parents if p not in reading.records])
         known = Reading({**around.records, **reading.records})
         units: list[Unit] = []
         verdicts: list[Verdict] = []
         later: list[Work] = []
         touched: set[RecordKey] = set()
-        self._promised = set()
+        self._promised, self._renumbered = set(), set()
         for group in units_of(works):
             mine = {e.before.key for w in group for e in originals.get(w.seq, ())}
-            if mine & touched:
+            refers = set(self._parents({w.seq: originals.get(w.seq, ()) for w in group})) - mine
+            # A child waits for the batch after its parent's, when the parent's new id is known.
+            if mine & touched or refers & self._renumbered:
                 later += group
                 continue
             effects: list[Effect] = []
@@ -128,7 +162,7 @@ class RestoreDecider:
         own = next((e for e in originals if e.role == "item"), None)
         if own is None:
             return State.FAILED, "no_backup", []
-        found = reading.records.get(own.before.key)
+        found = reading.records.get(self._now_at(own.before.key))
         if found is None:
             return State.FAILED, "no_answer", []
         first = self._own(work, own, found, reading)
@@ -138,12 +172,14 @@ class RestoreDecider:
             back: list[Effect] = []
         else:
             back = [first]
-            if first.op == "insert":
+            if first.op in ("insert", "unbin"):
                 self._promised.add(first.before.key)
+            if first.renumber:
+                self._renumbered.add(first.before.key)
         for e in originals:
             if e.role == "item":
                 continue
-            current = reading.records.get(e.before.key)
+            current = reading.records.get(self._now_at(e.before.key))
             if isinstance(current, Record):
                 undone = self._undo(work.seq, e, current, reading)
                 if undone is not None:
@@ -152,13 +188,22 @@ class RestoreDecider:
             return State.DONE, "already", []
         return State.PENDING, "", back
 
+    def _there(self, key: RecordKey) -> bool:
+        return key in self._promised or key in self.assumed
+
+    def promised(self) -> set[RecordKey]:
+        """Return what the last batch brings back."""
+        return set(self._promised)
+
+    def _now_at(self, key: RecordKey) -> RecordKey:
+        """Return where a record is now: at its own id, or at the one it was made anew under."""
+        new = self.new_id(key.object, key.id)
+        return key if new is None else RecordKey(key.object, new)
+
     def _own(self, work: Work, e: Effect, found: Record | Absent, reading: Reading) -> Effect | str:
-        before = e.before
         if e.op in ("delete", "bin"):
-            if isinstance(found, Absent):
-                changes = self._orphaned(before, reading)
-                return Effect(work.seq, "item", "insert", before, changes)
-            return "already" if found.digest == before.digest else "recreated"
+            return self._back(work, e, found, reading)
+        before = e.before
         if isinstance(found, Absent):
             return "row_gone"
         entry = self.mapping.objects[before.key.object]
@@ -168,23 +213,51 @@ class RestoreDecider:
             names = {n for n in (mark.column, mark.at, mark.by) if n is not None and n in e.changes}
             if not found.deleted:
                 return "already" if found.digest == before.digest else "changed_since"
-            if any(not _equal(found.fields.get(n), e.changes[n]) for n in names):
+            if any(not equal(found.fields.get(n), e.changes[n]) for n in names):
                 return "not_by_us"
         undone = self._undo(work.seq, e, found, reading)
         if undone is None:
             return "already" if found.digest == before.digest else "changed_since"
         return undone
 
-    def _orphaned(self, before: Record, reading: Reading) -> dict[str, Scalar]:
-        """Links of a row to parents that are gone: they cannot come back."""
+    def _back(self, work: Work, e: Effect, found: Record | Absent, reading: Reading) -> Effect | str:
+        """Bring a record back that is gone: out of the bin where it lies there, else made anew."""
+        before, caps = e.before, self.writer.capabilities
+        if isinstance(found, Record):
+            if found.key != before.key:
+                return "already"  # made anew by an earlier restore
+            if found.deleted and e.op == "bin":
+                if found.deleted_by is not None and self.actor and found.deleted_by != self.actor:
+                    return "not_by_us"
+                return Effect(work.seq, "item", "unbin", found) if found.digest == before.digest else "changed_since"
+            if found.digest == before.digest:
+                return "already"
+            if not self.new_ids:
+                return "recreated"
+        renumber = isinstance(found, Record) or not caps.restore_keeps_id
+        if renumber and not self.writer.can_renumber(before.key.object):
+            return "no_new_id"
+        return Effect(work.seq, "item", "insert", before, self._links_now(work, before, reading, renumber), renumber)
+
+    def _links_now(self, work: Work, before: Record, reading: Reading, renumber: bool) -> dict[str, Scalar]:
+        """Return the links of a row that cannot be as they were: parents under new ids, and parents that are gone."""
         changes: dict[str, Scalar] = {}
         for name, object in self.mapping.objects[before.key.object].parents.items():
             id = canonical_text(before.fields.get(name))
             if id is None:
                 continue
             parent = RecordKey(object, id)
-            if parent not in self._promised and parent != before.key and isinstance(reading.records.get(parent), Absent):
+            if parent == before.key:
+                if renumber:
+                    changes[name] = None
+                    self.impossible.append(Line(work.seq, "link", before.key, name, "impossible", why="self_link"))
+                continue
+            now = self._now_at(parent)
+            if now != parent:
+                changes[name] = self.writer.value_for(before.key.object, name, now.id, EPOCH)
+            elif not self._there(parent) and isinstance(reading.records.get(parent), Absent):
                 changes[name] = None
+                self.impossible.append(Line(work.seq, "link", before.key, name, "impossible", why="parent_gone"))
         return changes
 
     def _undo(self, seq: int, e: Effect, now: Record, reading: Reading) -> Effect | None:
@@ -196,17 +269,21 @@ class RestoreDecider:
             if name in moving:
                 continue
             current, old = now.fields.get(name), e.before.fields.get(name)
-            if _equal(current, old) or not _equal(current, left):
+            if equal(current, old) or not equal(current, left):
                 continue
             if name in entry.parents and old is not None:
                 parent = RecordKey(entry.parents[name], canonical_text(old) or "")
-                if parent not in self._promised and isinstance(reading.records.get(parent), Absent):
+                at = self._now_at(parent)
+                if at != parent:
+                    old = self.writer.value_for(e.before.key.object, name, at.id, EPOCH)
+                elif not self._there(parent) and isinstance(reading.records.get(parent), Absent):
+                    self.impossible.append(Line(seq, "link", e.before.key, name, "impossible", why="parent_gone"))
                     continue
             changes[name] = old
         result = {**now.fields, **changes}
-        same = all(_equal(result[n], e.before.fields.get(n)) for n in result if n not in moving)
+        same = all(equal(result[n], e.before.fields.get(n)) for n in result if n not in moving)
         if same:  # nobody has touched it: the same row, with its old version
-            changes |= {n: e.before.fields[n] for n in sorted(moving) if not _equal(now.fields.get(n), e.before.fields[n])}
+            changes |= {n: e.before.fields[n] for n in sorted(moving) if not equal(now.fields.get(n), e.before.fields[n])}
         elif changes and entry.version is not None:
             version = now.fields.get(entry.version)
             if isinstance(version, int) and not isinstance(version, bool):
@@ -228,40 +305,5 @@ def _merged(effects: Sequence[Effect]) -> list[Effect]:
     return [e for e in found if e.role == "item"] + [e for e in found if e.role != "item"]
 
 
-def _equal(left: object, right: object) -> bool:
+def equal(left: object, right: object) -> bool:
     return canonical_text(left) == canonical_text(right)  # type: ignore[arg-type]  # both are field values
-
-
-def report(effects: Sequence[Effect], read: ReadRows, mapping: CrmMapping) -> list[Line]:
-    """Read back what is there now and say it per record and per link.
-
-    Outcomes are ``restored`` (as it was to the last column), ``changed`` (there, with differences in the named fields)
-    and ``impossible`` (not there).
-    """
-    rows = read(list(dict.fromkeys(e.before.key for e in effects)))
-    lines: list[Line] = []
-    for e in effects:
-        entry = mapping.objects[e.before.key.object]
-        now = rows.get(e.before.key)
-        if not isinstance(now, Record):
-            outcome: tuple[str, tuple[str, ...]] = ("impossible", ())
-        else:
-            names = tuple(sorted(n for n in e.before.fields if not _equal(now.fields.get(n), e.before.fields[n])))
-            outcome = ("changed", names) if names else ("restored", ())
-        if e.role in ("item", "survivor"):
-            lines.append(Line(e.seq, e.role, e.before.key, "", *outcome))
-        if e.role == "item":
-            links = [n for n in entry.parents if e.before.fields.get(n) is not None and e.op in ("delete", "bin")]
-        else:
-            links = [n for n in e.changes if n in entry.parents]
-        for name in links:
-            lines.append(Line(e.seq, "link", e.before.key, name, _link(now, e.before, name)))
-    return lines
-
-
-def _link(now: Record | Absent | None, before: Record, name: str) -> str:
-    if not isinstance(now, Record):
-        return "impossible"
-    if _equal(now.fields.get(name), before.fields.get(name)):
-        return "restored"
-    return "impossible" if now.fields.get(name) is None else "changed"

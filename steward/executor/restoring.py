@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from steward.errors import (
 )
 from steward.executor.backup import BackupReader, load_identities
 from steward.executor.brakes import Brakes
+from steward.executor.choosing import Scope, choose
 from steward.executor.disk import RealDisk
 from steward.executor.documents import RestorePredicate
 from steward.executor.engine import Engine
@@ -31,7 +32,8 @@ from steward.executor.gates import Gates, TenantLock
 from steward.executor.parts import Parts
 from steward.executor.ports import APPLIED, Progress, Work
 from steward.executor.receipt import read_receipt
-from steward.executor.restore import FrameEffects, Line, RestoreDecider, report
+from steward.executor.restore import FrameEffects, Line, RestoreDecider
+from steward.executor.restore_report import line_document, report
 from steward.executor.writers.sql import SqlWriter
 from steward.manifest.codec import encode
 from steward.manifest.draft import new_manifest_id, whole_second
@@ -41,12 +43,17 @@ from steward.messages import N_
 from steward.signing import Signer, TrustStore, sign_statement, verify_statement
 from steward.signing.trust import Role
 
+EVERYTHING = Scope()
+REPORT_BATCH = 200
 RESTORE_ROLES: tuple[Role, ...] = ("steward", "privacy", "owner")
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore came to: items by state, and what was read back."""
+    """What a restore came to: items by state, and what was read back.
+
+    For a forecast ``lines`` is what cannot come back, or not as it was, and why.
+    """
 
     manifest: str
     counts: dict[str, int]
@@ -60,8 +67,8 @@ def restore_receipt(
     signer: Signer,
     *,
     identities: Sequence[Path] = (),
-    ids: Iterable[str] = (),
-    seqs: Iterable[int] = (),
+    scope: Scope = EVERYTHING,
+    new_ids: bool = False,
     dry_run: bool = False,
     progress: Progress = None,
 ) -> Restored:
@@ -73,8 +80,12 @@ def restore_receipt(
         Of a steward; one suffices, making things safer is cheap.
     identities : sequence of Path
         Files that open the backup; those of ``config.toml`` where none is given.
-    ids : iterable of str
-        ``object/id`` or an id; with ``seqs``, what to bring back. Empty brings back all.
+    scope : Scope
+        What to bring back.
+    new_ids : bool
+        Make a record anew under another id where somebody else has its own now.
+    dry_run : bool
+        Say what would come back, and what cannot; change nothing.
 
     Raises
     ------
@@ -96,19 +107,17 @@ def restore_receipt(
                 N_("This home does not know the manifest of the receipt."),
                 next_step=N_("Run it in the home that has its backup."),
             )
-        chosen = _choose(lines, set(ids), set(seqs))
-        if not chosen:
-            raise UsageError(
-                N_("None of the receipt's deleted records is meant."), next_step=N_("See: steward-executor status.")
-            )
         reader = BackupReader(RealDisk(parts.home.path / "backup"), identities_of(parts, identities))
         effects = FrameEffects(parts.journal, reader, said.manifest_id)
-        works = _restore_works(parts, said.manifest_id, chosen)
+        chosen = choose(lines, scope, effects, parts.home.mapping)
+        works = restore_works(parts, said.manifest_id, chosen)
         writer = parts.writer()
         try:
-            decider = RestoreDecider(writer, parts.home.mapping, effects)
+            decider = RestoreDecider(
+                writer, parts.home.mapping, effects, parts.journal.new_id, new_ids, parts.home.config.actor
+            )
             if dry_run:
-                return Restored("", _forecast(works, decider), None, [])
+                return Restored("", *forecast(works, decider))
             running = next(
                 (m for m in parts.journal.manifests() if m["of"] == said.manifest_id and m["state"] == "running"), None
             )
@@ -130,9 +139,9 @@ def identities_of(parts: Parts, paths: Sequence[Path]) -> list[Any]:
     return [i for p in places for i in load_identities(read_file(p, limit=1 << 16).decode())]
 
 
-def _restore_works(parts: Parts, deletion: str, chosen: list[dict[str, Any]]) -> list[Work]:
+def restore_works(parts: Parts, deletion: str, chosen: list[dict[str, Any]]) -> list[Work]:
     works = []
-    for seq, line in enumerate(sorted(chosen, key=lambda entry: -int(entry["seq"]))):
+    for seq, line in enumerate(chosen):
         original = parts.journal.item(deletion, line["seq"])
         assert original is not None
         unit = original.unit
@@ -210,7 +219,7 @@ def _restore(
     if parts.clock.now() >= said.expires_at and parts.journal.manifest(said.manifest_id) is None:
         raise ExpiredError(N_("The restore manifest has expired."))
     if [(w.seq, w.of_seq) for w in works] != [(line["seq"], line["of"]) for line in lines]:
-        works = _restore_works(
+        works = restore_works(
             parts, said.deletion, [{"seq": line["of"], "object": line["object"], "id": line["id"]} for line in lines]
         )
     names = parts.journal.manifest(said.deletion)
@@ -240,47 +249,35 @@ def _restore(
         )  # fmt: skip
         counts = engine.run()
         found: list[Line] = []
-        for work in works:
-            assert work.of_seq is not None
-            found += report(effects.of(work.of_seq), lambda keys: writer.read(keys).records, parts.home.mapping)
+        for start in range(0, len(works), REPORT_BATCH):
+            part = [e for w in works[start : start + REPORT_BATCH] if w.of_seq is not None for e in effects.of(w.of_seq)]
+            found += report(part, lambda keys: writer.read(keys).records, parts.home.mapping, parts.journal.new_id)
         path, _ = parts.finish(disk, audit, said.manifest_id, "restore", checked.subject[0], "finished")
-        text = b"".join(encode(_line(entry)) + b"\n" for entry in found)
+        text = b"".join(encode(line_document(entry)) + b"\n" for entry in found)
         write_file(path.with_name(f"{said.manifest_id}.report.ndjson"), text, mode=0o600)
         return Restored(said.manifest_id, counts, path, found)
     finally:
         disk.close()
 
 
-def _choose(lines: Sequence[bytes], ids: set[str], seqs: set[int]) -> list[dict[str, Any]]:
-    chosen = []
-    for raw in lines:
-        line = json.loads(raw)
-        if line["state"] not in (s.value for s in APPLIED):
-            continue
-        if (ids or seqs) and line["seq"] not in seqs and line["id"] not in ids and f"{line['object']}/{line['id']}" not in ids:
-            continue
-        chosen.append(line)
-    return chosen
-
-
-def _forecast(works: Sequence[Work], decider: RestoreDecider) -> dict[str, int]:
+def forecast(works: Sequence[Work], decider: RestoreDecider) -> tuple[dict[str, int], None, list[Line]]:
+    """Return what would happen by kind, and, record by record and link by link, what cannot come back and why."""
     counts: dict[str, int] = {}
+    lost: list[Line] = []
     left = list(works)
     while left:
         part, left = left[:200], left[200:]
         units, verdicts, later = decider.decide(part)
         left = later + left
+        decider.assumed |= decider.promised()
         counts["restore"] = counts.get("restore", 0) + sum(len(u.works) for u in units)
+        for unit in units:
+            counts["new_id"] = counts.get("new_id", 0) + sum(1 for e in unit.effects if e.renumber)
         for verdict in verdicts:
             name = f"{verdict.state.value}/{verdict.code}"
             counts[name] = counts.get(name, 0) + 1
+            if verdict.state not in APPLIED:
+                lost.append(Line(verdict.work.seq, "item", verdict.work.key, "", "impossible", why=verdict.code))
         if not units and not verdicts:
             raise PartialExecutionError(N_("No item of the batch can go on."), count=len(later))
-    return counts
-
-
-def _line(entry: Line) -> dict[str, object]:
-    return {
-        "seq": entry.seq, "what": entry.what, "object": entry.record.object, "id": entry.record.id, "field": entry.field,
-        "outcome": entry.outcome, "fields": list(entry.fields),
-    }  # fmt: skip
+    return {n: c for n, c in counts.items() if c}, None, [*lost, *decider.impossible]

@@ -12,10 +12,12 @@ from typing import Any
 from steward.executor import applying, looking, planning, restoring
 from steward.executor.applying import Applied
 from steward.executor.audit import Checked
+from steward.executor.choosing import Scope
 from steward.executor.documents import PlanPredicate
 from steward.executor.parts import Parts
 from steward.executor.plan import Plan
 from steward.executor.ports import Progress
+from steward.executor.rehearse import Rehearsed, rehearse
 from steward.executor.restoring import Restored
 from steward.signing import Signer
 
@@ -39,13 +41,26 @@ class Executor(Parts):
         identities: Sequence[Path] = (),
         ids: Iterable[str] = (),
         seqs: Iterable[int] = (),
+        scope: Scope | None = None,
+        new_ids: bool = False,
         dry_run: bool = False,
         progress: Progress = None,
     ) -> Restored:
-        """Bring back what a receipt says was taken; see :func:`steward.executor.restoring.restore_receipt`."""
+        """Bring back what a receipt says was taken; see :func:`steward.executor.restoring.restore_receipt`.
+
+        Parameters
+        ----------
+        ids, seqs : iterables
+            Short for a scope of these alone.
+        """
+        meant = scope or Scope(ids=frozenset(ids), seqs=frozenset(seqs))
         return restoring.restore_receipt(
-            self, receipt, signer, identities=identities, ids=ids, seqs=seqs, dry_run=dry_run, progress=progress
+            self, receipt, signer, identities=identities, scope=meant, new_ids=new_ids, dry_run=dry_run, progress=progress
         )
+
+    def rehearse(self, receipt: Path, *, identities: Sequence[Path] = (), progress: Progress = None) -> Rehearsed:
+        """Restore into a scratch CRM and compare; see :func:`steward.executor.rehearse.rehearse`."""
+        return rehearse(self, receipt, identities=identities, progress=progress)
 
     def status(self) -> dict[str, Any]:
         """Return what is known; see :func:`steward.executor.looking.status`."""

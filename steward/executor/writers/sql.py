@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import (
@@ -42,7 +43,7 @@ from steward.executor.writers.sql_insert import Inserter
 from steward.executor.writers.sql_links import ForeignTables, LinkCheck, Refused
 from steward.executor.writers.sql_lock import DatabaseLock
 from steward.executor.writers.sql_look import SqlLook
-from steward.executor.writers.sql_rows import CHUNK, bind_type, fetch_rows, key_of, same
+from steward.executor.writers.sql_rows import CHUNK, bind_type, fetch_rows, key_of, same, text_of
 from steward.messages import N_
 from steward.records import RecordKey
 
@@ -151,6 +152,7 @@ class SqlWriter(SqlLook):
         sent = False
         current: Unit = units[0]
         became: dict[int, str] = {}
+        renamed: dict[RecordKey, str] = {}
         try:
             with self._begin() as connection:
                 already = self._already(connection, manifest, [w.seq for u in units for w in u.works])
@@ -159,12 +161,15 @@ class SqlWriter(SqlLook):
                 self._compare(connection, fresh)
                 links = LinkCheck(self.mapping, self.shapes, fresh)
                 links.before(connection)
+                made: list[tuple[Unit, Effect]] = []
                 for current in fresh:
-                    for effect in current.effects:
+                    for meant in current.effects:
+                        effect = self._led(meant, renamed)
+                        made.append((current, effect))
                         new_id = self._change(connection, current, effect)
                         if new_id is not None:
-                            became[effect.seq] = new_id
-                self._read_back(connection, fresh, became)
+                            became[effect.seq] = renamed[effect.before.key] = new_id
+                self._read_back(connection, made, became)
                 links.after(connection)
                 self._hook("sql.ledger")
                 self._note(connection, fresh, manifest, became)
@@ -185,6 +190,18 @@ class SqlWriter(SqlLook):
             for u in units
             for w in u.works
         }
+
+    def _led(self, effect: Effect, renamed: Mapping[RecordKey, str]) -> Effect:
+        """Lead a reference to a record that got a new id in this transaction to that id."""
+        if not renamed:
+            return effect
+        object = effect.before.key.object
+        changes = dict(effect.changes)
+        for name, parent in self.mapping.objects[object].parents.items():
+            new = renamed.get(RecordKey(parent, text_of(effect.after().get(name)) or ""))
+            if new is not None:
+                changes[name] = self.value_for(object, name, new, datetime.now(UTC))
+        return replace(effect, changes=changes)
 
     def _note(self, connection: Connection, units: Sequence[Unit], manifest: str, became: Mapping[int, str]) -> None:
         """Ledger and id map, in the same transaction as what they tell of."""
@@ -249,24 +266,23 @@ class SqlWriter(SqlLook):
             raise Refused(unit, Answer.CHANGED, "changed")
         return None
 
-    def _read_back(self, connection: Connection, units: Sequence[Unit], became: Mapping[int, str]) -> None:
+    def _read_back(self, connection: Connection, made: Sequence[tuple[Unit, Effect]], became: Mapping[int, str]) -> None:
         """Every row must be exactly what was meant."""
 
         def key_now(effect: Effect) -> RecordKey:
             key = effect.before.key
-            return RecordKey(key.object, became[effect.seq]) if effect.op == "insert" and effect.renumber else key
+            return RecordKey(key.object, became[effect.seq]) if effect.renumber else key
 
-        now = fetch_rows(connection, self.shapes, [key_now(e) for u in units for e in u.effects], lock=False)
-        for unit in units:
-            for effect in unit.effects:
-                row = now.get(key_now(effect))
-                if (row is None) != (effect.op == "delete"):
-                    raise Refused(unit, Answer.REFUSED, "side_effect")
-                moving = self._moving(effect.before.key.object)
-                if effect.renumber:
-                    moving |= {self.mapping.objects[effect.before.key.object].key}
-                if row is not None and not same(row, effect.after(), moving):
-                    raise Refused(unit, Answer.REFUSED, "side_effect")
+        now = fetch_rows(connection, self.shapes, [key_now(e) for _, e in made], lock=False)
+        for unit, effect in made:
+            row = now.get(key_now(effect))
+            if (row is None) != (effect.op == "delete"):
+                raise Refused(unit, Answer.REFUSED, "side_effect")
+            moving = self._moving(effect.before.key.object)
+            if effect.renumber:
+                moving |= {self.mapping.objects[effect.before.key.object].key}
+            if row is not None and not same(row, effect.after(), moving):
+                raise Refused(unit, Answer.REFUSED, "side_effect")
 
     def _moving(self, object: str) -> frozenset[str]:
         """Columns that a trigger may set by itself at any change."""
