@@ -13,7 +13,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
@@ -21,6 +21,7 @@ import msgspec
 
 from steward.errors import MalformedManifestError, ManifestError
 from steward.manifest import merkle
+from steward.manifest.census import Census, by_object
 from steward.manifest.codec import check_text, plain_bytes, refusal, texts
 from steward.manifest.format import MAX_CHUNK_RECORDS, MAX_LINE, WITH_TARGET, Chunk, Item, ItemsInfo
 from steward.messages import N_
@@ -71,22 +72,6 @@ class ItemsSummary:
     counts: dict[str, int]
 
 
-@dataclass(slots=True)
-class _Census:
-    """What is counted and compared over all items: ids and survivors by object, as 64-bit hashes."""
-
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    seen: dict[str, set[int]] = field(default_factory=dict)
-    survivors: dict[str, set[int]] = field(default_factory=dict)
-    records: int = 0
-
-    def doubtful(self) -> bool:
-        """True where two hashes have met: the keys themselves must tell then."""
-        if sum(map(len, self.seen.values())) != self.records:
-            return True
-        return any(hashes & self.seen.get(object, set()) for object, hashes in self.survivors.items())
-
-
 def ids_digest(ids: Iterable[str]) -> str:
     """Return the digest of a set of record ids: sha256 over ``{bytes}:{id}\\n`` of each, sorted by bytes."""
     raws = sorted({i.encode() for i in ids})
@@ -117,7 +102,7 @@ def write_items(
     """
     if not 1 <= chunk_records <= MAX_CHUNK_RECORDS:
         raise ValueError("chunk_records must be from 1 to 10000")
-    census, whole, tree = _Census(), hashlib.sha256(), merkle.Accumulator()
+    census, whole, tree = Census(ascending=False), hashlib.sha256(), merkle.Accumulator()
     chunks: list[Chunk] = []
     walk, total = iter(items), 0
     while part := list(islice(walk, chunk_records)):
@@ -257,10 +242,15 @@ def check_items(source: ItemSource, info: ItemsInfo, sha256: str) -> dict[str, i
     ------
     MalformedManifestError, UnknownFieldError
     """
-    census = _Census()
+    census, number = Census(), 0
 
     def visit(raw: bytes) -> None:
+        nonlocal number
+        ascending = census.ascending
         _check_lines(raw, parse_chunk(raw), census)
+        number += 1
+        if ascending and not census.ascending:
+            census.restart(_first_chunks(source, info, number))
 
     check_bytes(source, info, sha256, visit=visit)
     if census.records != info.records:
@@ -270,6 +260,14 @@ def check_items(source: ItemSource, info: ItemsInfo, sha256: str) -> dict[str, i
     if census.doubtful():
         _check_keys_exactly(source, info)
     return _named(census.counts)
+
+
+def _first_chunks(source: ItemSource, info: ItemsInfo, n: int) -> Iterator[list[Item]]:
+    """Yield the items of the first ``n`` chunks, each hashed again."""
+    offset = 0
+    for number, chunk in enumerate(info.chunks[:n]):
+        yield parse_chunk(read_chunk(source, offset, chunk, number))
+        offset += chunk.bytes
 
 
 def parse_chunk(raw: bytes) -> list[Item]:
@@ -289,7 +287,7 @@ def parse_chunk(raw: bytes) -> list[Item]:
     return items
 
 
-def _check_lines(raw: bytes, items: list[Item], census: _Census) -> None:
+def _check_lines(raw: bytes, items: list[Item], census: Census) -> None:
     """Check one chunk's items. Work per item is kept small: a million must pass in seconds."""
     start, n = census.records, len(items)
     if [i.seq for i in items] != list(range(start, start + n)):
@@ -316,15 +314,14 @@ def _check_lines(raw: bytes, items: list[Item], census: _Census) -> None:
     if len(names) == 1:
         (name,) = names
         census.counts.update({(name, action): n for action, n in Counter(actions).items()})
-        census.seen.setdefault(name, set()).update(map(hash, ids))
     else:
         census.counts.update(zip(objects, actions, strict=True))
-        for name, id in zip(objects, ids, strict=True):
-            census.seen.setdefault(name, set()).add(hash(id))
+    for name, own in by_object(objects, ids):
+        census.take(name, own)
     census.records += n
 
 
-def _check_rare(item: Item, census: _Census) -> None:
+def _check_rare(item: Item, census: Census) -> None:
     """Check the members that only some items have."""
     if (item.target is not None) != (item.action in WITH_TARGET):
         raise _wrong("target")
@@ -334,6 +331,7 @@ def _check_rare(item: Item, census: _Census) -> None:
     if merge:
         if item.target == item.id:
             raise _wrong("target")
+        census.ascending = False
         census.survivors.setdefault(item.object, set()).add(hash(item.target))
     sets = [(r.object, r.field, r.rule) for r in item.related]
     if sets != sorted(set(sets)):
