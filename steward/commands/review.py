@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import getpass
 
-from steward.commands import _page
+from steward.commands import _checks, _page
 from steward.commands.common import workspace_of
 from steward.errors import UsageError
 from steward.messages import N_, _, language
 from steward.screen import Screen
 
 HELP = N_("review cases in the browser")
-EXAMPLE = "steward review --reviewer anna --workspace w\nsteward review --status --workspace w --json"
+EXAMPLE = "steward review --reviewer anna --workspace w\nsteward review --status --workspace w --json\nsteward review --reviewer lead --check --sample 50 --of anna --workspace w"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--blind", action="store_true", help=_("hide scores and reasons, for checks of quality"))
     _page.add_page_arguments(parser)
     parser.add_argument("--status", action="store_true", help=_("print how far the review is, and open nothing"))
-    parser.add_argument("--agreement", nargs=2, metavar="NAME", help=_("print how far two reviewers agree (Cohen's kappa)"))
+    _checks.add_check_arguments(parser)
 
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
@@ -37,7 +37,13 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         raise UsageError(N_("A review needs the name of a person."))
     with Workspace.open(where, read_only=True) as ws, DecisionLog.open(args.log or where) as log:
         if args.agreement:
-            return _agreement(log, args.agreement, screen)
+            return _checks.say_agreement(log, args.agreement, screen)
+        if args.checked:
+            return _checks.say_checked(log, ws.snapshot(), reviewer, screen)
+        if args.sample is not None:
+            _checks.draw_sample(log, ws.snapshot(), reviewer, args, screen)
+            if args.json:
+                return 0
         work = ReviewSession(ws, ws.snapshot(), log, reviewer)
         counts = {kind: work.progress(kind) for kind in work.index.kinds}
         work.close()
@@ -70,23 +76,9 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         return 0
     from steward.review.page import REVIEW, review_environment
 
-    environment = review_environment(where, reviewer, log=args.log, blind=args.blind, language=language())
+    environment = review_environment(
+        where, reviewer, log=args.log, blind=args.blind, check=args.check or args.sample is not None, language=language()
+    )
     return _page.serve(
         args, "review", REVIEW, environment, N_("The review page is at {address}; close it with Ctrl-C."), screen
     )
-
-
-def _agreement(log: object, people: list[str], screen: Screen) -> int:
-    from steward.review.agreement import agreement
-
-    found = agreement(log.read(), *people)  # type: ignore[attr-defined]  # a DecisionLog, imported by the caller
-    screen.say(
-        N_("{first} and {second} decided on {records} records both: they agree on {share}; Cohen's kappa is {kappa}."),
-        first=people[0],
-        second=people[1],
-        records=found.records,
-        share=f"{found.observed:.1%}",
-        kappa="–" if found.kappa is None else f"{found.kappa:.2f}",
-    )
-    screen.result({"records": found.records, "observed": found.observed, "kappa": found.kappa})
-    return 0

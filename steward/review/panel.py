@@ -15,9 +15,11 @@ import traitlets
 from steward.errors import UsageError
 from steward.messages import N_
 from steward.review.pictures.talk import Desk
+from steward.review.sampling import newest
 from steward.review.session import ReviewSession
 from steward.review.words import words
 from steward.store.decision_log import DecisionLog
+from steward.store.samples import Samples
 
 if TYPE_CHECKING:
     from steward.records import Snapshot
@@ -60,6 +62,7 @@ def review_panel(
     snapshot: Snapshot | None = None,
     log: DecisionLog | str | Path | None = None,
     blind: bool = False,
+    check: bool = False,
 ) -> ReviewPanel:
     """Return the review panel over a workspace.
 
@@ -75,6 +78,9 @@ def review_panel(
         A log, or the URL or path of one; the workspace's own where not given.
     blind : bool
         Hide scores, weights and reasons, for checks of quality.
+    check : bool
+        A blind second opinion: nothing of what others decided is shown, decisions go to the log of second opinions and
+        change nothing that holds. Shows the cases of the sample that the reviewer drew last, or all where none was drawn.
 
     Raises
     ------
@@ -83,9 +89,14 @@ def review_panel(
     """
     chosen = snapshot or ws.snapshot()
     opened = log if isinstance(log, DecisionLog) else DecisionLog.open(log or ws.path)
-    session = ReviewSession(ws, chosen, opened, reviewer)
+    if check:
+        sample = newest(Samples(opened).read(), reviewer, chosen.digest)
+        only = sample.cases if sample else None
+        session = ReviewSession(ws, chosen, opened.checks(), reviewer, alone=True, only=only)
+    else:
+        session = ReviewSession(ws, chosen, opened, reviewer)
     if not len(session.index):
         raise UsageError(
             N_("There is nothing to review: the snapshot has no evidence."), next_step=N_("Run: steward score --workspace DIR.")
         )
-    return ReviewPanel(ws, session, blind=blind)
+    return ReviewPanel(ws, session, blind=blind or check)

@@ -19,7 +19,8 @@ from steward.workbench import open_workspace
 choose_language(os.environ.get("STEWARD_LANGUAGE"))
 _log = os.environ.get("STEWARD_DECISION_LOG") or None
 open_workspace(os.environ["STEWARD_WORKSPACE"], create=False, read_only=True).review(
-    os.environ["STEWARD_REVIEWER"], log=_log, blind=os.environ.get("STEWARD_BLIND") == "1")
+    os.environ["STEWARD_REVIEWER"], log=_log, blind=os.environ.get("STEWARD_BLIND") == "1",
+    check=os.environ.get("STEWARD_CHECK") == "1")
 """
 SIGN = """import os
 from steward.messages import choose_language
@@ -60,7 +61,7 @@ def page_environment(language: str, **given: str) -> dict[str, str]:
     return out | given | {"STEWARD_LANGUAGE": language, "JUPYTER_PATH": os.pathsep.join(x for x in paths if x)}
 
 
-def review_environment(workspace: Path, reviewer: str, *, log: str | None, blind: bool, language: str) -> dict[str, str]:
+def review_environment(workspace: Path, reviewer: str, *, log: str | None, blind: bool, language: str, check: bool = False) -> dict[str, str]:
     """Return the environment of the review page's server."""
     return page_environment(
         language,
@@ -68,6 +69,7 @@ def review_environment(workspace: Path, reviewer: str, *, log: str | None, blind
         STEWARD_REVIEWER=reviewer,
         STEWARD_DECISION_LOG=log or "",
         STEWARD_BLIND="1" if blind else "",
+        STEWARD_CHECK="1" if check else "",
     )
 
 
