@@ -62,7 +62,7 @@ def test_a_known_model_is_recovered() -> None:
     ("kind", "same"),
     [
         ("company", ("Müller Maschinenbau GmbH & Co. KG", "Mueller Maschinenbau G.m.b.H.", "MULLER MASCHINENBAU AG")),
-        ("company", ("北京小米科技有限公司", "小米科技有限责任公司", "北京市小米科技股份有限公司")),
+        ("company", ("北京小米科技有限公司", "北京市小米科技股份有限公司", "小米科技(北京)有限责任公司")),
         ("company", ("臺灣積體電路製造股份有限公司", "台湾积体电路制造股份有限公司")),
         ("person", ("Dr. Hans Müller", "Mueller, Hans", "HANS MÜLLER")),
         ("family", ("Groß", "GROSS", "gross")),

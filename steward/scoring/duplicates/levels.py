@@ -19,6 +19,7 @@ import numpy.typing as npt
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA, JaroWinkler
 
+from steward.scoring.duplicates import han
 from steward.scoring.duplicates.columns import Column
 from steward.scoring.duplicates.own import compare_own, has_own_levels, parts_complete
 from steward.scoring.duplicates.signature import may_agree
@@ -291,10 +292,44 @@ def compare_values(column: Column, a: npt.NDArray[np.int64], b: npt.NDArray[np.i
             return out
     left, right = column.latin[a], column.latin[b]
     level = np.minimum(COMPARE[column.kind.name](left, right, left == right), column.kind.exact - 1).astype(np.int8)
+    _by_character(column, a, b, level)
     if able is None:
         return level
     out[able] = level
     return out
+
+
+_HAN_LEVELS: dict[str, tuple[tuple[float, int], ...]] = {
+    "given": ((0.55, 6), (0.4, 4)),
+    "family": ((0.4, 2),),
+    "person": ((0.8, 3), (0.55, 2), (0.2, 1)),
+    "company": ((0.8, 3), (0.55, 2), (0.3, 1)),
+}
+"""Level that two Chinese names reach at most, by how well their characters fit."""
+
+
+def _by_character(column: Column, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], level: Level) -> None:
+    """Lower the level of names that merely sound alike where both are written in Chinese characters."""
+    kind = column.kind.name
+    if kind not in _HAN_LEVELS:
+        return
+    written = _written_in_han(column)
+    for i in np.flatnonzero(written[a] & written[b] & (level > 0)):
+        left, right = column.key[a[i]], column.key[b[i]]
+        if kind == "family":
+            fit = 0.45 if column.latin[a[i]] == column.latin[b[i]] else 0.0
+        elif kind == "given":
+            fit = han.given_level(left, right)
+        else:
+            fit = han.keys_alike(left, right, kind == "company")
+        level[i] = min(int(level[i]), next((reached for limit, reached in _HAN_LEVELS[kind] if fit >= limit), 0))
+
+
+def _written_in_han(column: Column) -> npt.NDArray[np.bool_]:
+    if "han" not in column.cache:
+        column.cache["han"] = np.array([not k.isascii() and han.is_han(k) for k in column.key.tolist()], bool)
+    found: npt.NDArray[np.bool_] = column.cache["han"]
+    return found
 
 
 if TYPE_CHECKING:

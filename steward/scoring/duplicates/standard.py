@@ -18,12 +18,11 @@ from functools import lru_cache
 from importlib import resources
 
 import polars as pl
+from anyascii import anyascii
 
 from steward.scoring.duplicates.words import (
     COMPANY_CONNECTORS,
     GENERATION,
-    HAN_LEGAL_FORMS,
-    HAN_PLACES,
     HAN_SURNAMES_OF_TWO,
     HAN_TITLES,
     LEGAL_FORMS,
@@ -81,6 +80,13 @@ _SURNAME_READINGS = {
     "任": "ren", "华": "hua", "重": "chong",
 }  # fmt: skip
 """Characters read otherwise as a surname."""
+
+
+
+def surname_reading(family: str) -> str:
+    """Return a Chinese surname in pinyin, read as a surname: 单 *shan*, 曾 *zeng*."""
+    return "".join(_SURNAME_READINGS.get(c, _syllable(c)) for c in family)
+
 
 _KOREAN_FIRST = ["g", "kk", "n", "d", "tt", "r", "m", "b", "pp", "s", "ss", "-", "j", "jj", "ch", "k", "t", "p", "h"]
 _KOREAN_VOWEL = [
@@ -161,21 +167,33 @@ def romanise(text: str, *, surname_first: bool = False) -> str:
         text = _HAN.sub(lambda found: f" {_syllable(found[0])} ", text)
     if _OTHER_SCRIPT.search(text):
         text = re.sub(r"[\uac00-\ud7a3]", lambda found: _hangul(found[0]) + " ", text).translate(_LETTERS)
+    if not text.isascii():
+        text = re.sub("[^a-z0-9 ]+", "", anyascii(text).lower())
     return " ".join(text.split())
 
 
-def _fold_python(text: str) -> str:
-    """Fold one value with characters outside ASCII."""
+_SAME_LETTER = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ı": "i"})
+
+_VOICED = "\u3099\u309a"
+"""Marks that make another syllable of a Japanese one; they are no accents."""
+
+
+def fold_text(text: str) -> str:
+    """Return one value in lower case, without accents and punctuation, single-spaced, traditional characters simplified.
+
+    Vowel signs of Indian and other writings stay: they are letters, though Unicode calls them marks.
+    """
     text = unicodedata.normalize("NFKC", text).casefold()
     if _HAN.search(text):
         text = text.translate(_simplified())
-    text = text.translate(
-        {ord(c): s for c, s in {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ı": "i"}.items()}
-    )
-    text = unicodedata.normalize("NFKD", text)
-    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = unicodedata.normalize("NFKD", text.translate(_SAME_LETTER))
+    text = "".join(c for c in text if not unicodedata.combining(c) or c in _VOICED)
     text = unicodedata.normalize("NFC", text)
-    return " ".join("".join(c if c.isalnum() else ("" if c in "'’`´" else " ") for c in text).split())
+    return " ".join("".join(c if _is_letter(c) else ("" if c in "'’`´ʻʼ\u200c\u200d\u0640" else " ") for c in text).split())
+
+
+def _is_letter(c: str) -> bool:
+    return c.isalnum() or c == "ー" or unicodedata.category(c)[0] == "M"
 
 
 def fold(values: pl.Series) -> pl.Series:
@@ -190,7 +208,7 @@ def fold(values: pl.Series) -> pl.Series:
     )  # fmt: skip
     if bool(ascii_only.all()):
         return plain
-    slow = [_fold_python(v) if v is not None and not a else None for v, a in zip(cut, ascii_only, strict=True)]
+    slow = [fold_text(v) if v is not None and not a else None for v, a in zip(cut, ascii_only, strict=True)]
     return pl.select(pl.when(ascii_only).then(plain).otherwise(pl.Series(slow, dtype=pl.String))).to_series()
 
 
@@ -224,19 +242,12 @@ _COMPOUND = re.compile(r"^(.*?)(?: \b(?:gmbh|ag|kg)\b.*)$")
 
 
 def company_core(folded: str) -> str:
-    """Return a company's own name: without legal form, without a Chinese place in front, words in their order."""
+    """Return a company's own name: without legal form, words in their order; Chinese ones with place and branch, which tell them apart."""
     if _HAN.search(folded):
-        text = folded.replace(" ", "")
-        for form in HAN_LEGAL_FORMS:
-            if text.endswith(form) and len(text) > len(form) + 1:
-                text = text[: -len(form)]
-                break
-        text = re.sub(r"[省市]", "", text[:4]) + text[4:]
-        for place in HAN_PLACES:
-            if text.startswith(place) and len(text) >= len(place) + 2:
-                text = text[len(place) :]
-                break
-        return text
+        from steward.scoring.duplicates.han import parse_company
+
+        parts = parse_company(folded)
+        return f"{parts.place}{parts.core} {parts.branch}".strip()
     words = folded.split()
     joined: list[str] = []
     for word in words:  # single letters in a row are one abbreviation: g m b h, i b m
@@ -249,14 +260,21 @@ def company_core(folded: str) -> str:
     return " ".join(core or words)
 
 
+def _sounded_core(folded: str) -> str:
+    """Return what of a company's name its likeness is measured on: of Chinese ones neither place nor branch."""
+    if _HAN.search(folded):
+        from steward.scoring.duplicates.han import parse_company
+
+        return parse_company(folded).core
+    return company_core(folded)
+
+
 def person_words(folded: str) -> str:
     """Return a person's name without titles, marks of generation in one spelling."""
     if _HAN.search(folded):
         text = folded.replace(" ", "") if not re.search("[a-z]", folded) else folded
-        for title in HAN_TITLES:
-            if text.endswith(title) and len(text) > len(title):
-                text = text[: -len(title)]
-        return text
+        title = next((t for t in HAN_TITLES if text.endswith(t) and len(text) > len(t)), "")
+        return text.removesuffix(title) if len(text) - len(title) > 1 or len(title) > 1 else text
     words = [GENERATION.get(w, w) if i else w for i, w in enumerate(folded.split()) if w not in TITLES]
     return " ".join(words) or folded
 
@@ -287,7 +305,7 @@ def date_text(text: str, day_first: bool) -> str | None:
         named = re.match(r"^(?:(\d{1,2})[\s.\-]*)?([a-zäéûà]{3,9})[\s.,\-]*(?:(\d{1,2})[\s,.\-]+)?(\d{2}|\d{4})$", text)
         if not named or not (named[1] or named[3]):
             return None
-        key = _fold_python(named[2])
+        key = fold_text(named[2])
         if key not in MONTHS:
             return None
         day, month, year = int(named[1] or named[3]), MONTHS[key], int(named[4])
@@ -386,7 +404,9 @@ def standardise(values: pl.Series, kind: str) -> tuple[pl.Series, pl.Series]:
         case "company":
             folded = fold(values)
             key = _nothing_as_null(_umlauts(_each(folded, company_core)))
-            return key, _latin(key)
+            if not bool(folded.str.contains(_HAN.pattern).any()):
+                return key, _latin(key)
+            return key, _latin(_umlauts(_each(folded, _sounded_core)))
         case "address":
             key = _nothing_as_null(_umlauts(_each(fold(values), _address)))
             return key, _latin(key)

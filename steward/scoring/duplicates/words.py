@@ -19,6 +19,32 @@ LEGAL_FORMS = frozenset(
     """.split()
 )
 
+LEGAL_PHRASES = tuple(
+    f" {phrase} "
+    for phrase in (
+        "open joint stock company", "public joint stock company", "closed joint stock company", "joint stock company",
+        "limited liability company", "limited liability partnership", "limited partnership", "public limited company",
+        "private limited", "societatea cu raspundere limitata", "societe a responsabilite limitee", "societe anonyme",
+        "sociedad anonima", "sociedad limitada", "societa per azioni", "societa a responsabilita limitata", "sp z o o", "spolka z o o",
+        "spolka z ograniczona odpowiedzialnoscia", "s r o", "d o o", "s a r l", "s p a", "s a", "a s", "a g", "l l c", "l p", "p l c",
+        "obshchestvo s ogranichennoi otvetstvennostyu", "otkrytoe aktsionernoe obshchestvo", "zakrytoe aktsionernoe obshchestvo",
+        "publichnoe aktsionernoe obshchestvo", "aktsionernoe obshchestvo", "gesellschaft mit beschrankter haftung", "b v", "n v",
+        "pty ltd", "co ltd", "gmbh co kg", "g m b h", "youxian gongsi", "gufen youxian gongsi", "youxian zeren gongsi", "kabushiki kaisha",
+    )
+)  # fmt: skip
+"""Legal forms of several words, folded and in Latin letters, with a space at either end; longer ones first."""
+
+COMPANY_COMMON_WORDS = frozenset(
+    """
+    group gruppe holding holdings international global company solutions services service enterprises enterprise industries
+    industry partners partner management ventures trading worldwide systems technologies technology
+    """.split()
+)
+"""Words of many companies' names; they tell less than a name of one's own."""
+
+NAME_PARTICLES = frozenset("al el bin ibn ben bint de der den von van zu da do dos di du la le".split())
+"""Small words within people's names that one list writes and the next leaves out."""
+
 COMPANY_CONNECTORS = frozenset("and und et y e of de der die das the & fur for".split())
 
 HAN_LEGAL_FORMS = (
@@ -48,7 +74,34 @@ TITLES = frozenset(
     """.split()
 )
 
-HAN_TITLES = ("先生", "女士", "小姐", "太太", "教授", "博士", "经理", "总经理", "老师")
+OFFICES = frozenset(
+    "president prasident praesident minister chancellor kanzler general colonel sheikh shaikh sheik haji hajji mullah qari sayyid king queen".split()
+)
+"""Stand before a name as titles do, and are family names as well: taken off only where two names are compared by themselves."""
+
+HAN_TITLES = (
+    "总经理", "副总经理", "董事长", "副总", "先生", "女士", "小姐", "太太", "教授", "博士", "经理", "老师", "主任", "工程师", "总监", "律师",
+    "医生", "总", "工", "董",
+)  # fmt: skip
+"""Longest first where one ends with another."""
+
+HAN_FAMILIAR = frozenset("小老阿")
+"""Stand before a surname among people who know each other."""
+
+HAN_BRANCH_WORDS = (
+    "分公司", "分店", "分行", "支行", "分所", "分院", "分校", "营业部", "营业厅", "办事处", "代表处", "旗舰店", "专卖店", "门店", "分厂", "总店", "店",
+)  # fmt: skip
+"""End the name of one of a company's places."""
+
+HAN_LINES_OF_BUSINESS = (
+    "信息技术", "网络科技", "信息科技", "电子科技", "生物科技", "智能科技", "文化传媒", "进出口", "房地产", "电子商务", "人力资源", "国际贸易",
+    "国际物流", "软件技术", "建筑工程", "机械设备", "科技", "贸易", "商贸", "实业", "投资", "咨询", "传媒", "物流", "建设", "建筑", "工程", "电子",
+    "软件", "网络", "信息", "技术", "食品", "医药", "药业", "制药", "化工", "机械", "设备", "服饰", "服装", "纺织", "家具", "餐饮", "酒店", "旅游",
+    "教育", "文化", "广告", "装饰", "汽车", "能源", "环保", "农业", "置业", "地产", "物业", "金融", "保险", "银行", "证券", "国际", "发展", "控股",
+    "管理", "服务", "制造", "材料", "新材料", "通信", "通讯", "电器", "电气", "仪器", "五金", "塑料", "包装", "印刷", "珠宝", "家居", "母婴",
+    "生物", "智能", "数据", "光电", "半导体", "新能源", "运输", "供应链", "租赁", "安防", "玩具", "陶瓷", "茶业", "酒业", "渔业", "园林", "影视",
+)  # fmt: skip
+"""What a company does; two that share the rest of their names and differ in this are two companies. Longest first."""
 
 GENERATION = {
     "jr": "2nd", "junior": "2nd", "sr": "1st", "senior": "1st", "i": "1st", "ii": "2nd", "iii": "3rd", "iv": "4th", "jun": "2nd",
