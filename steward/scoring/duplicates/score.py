@@ -19,6 +19,7 @@ from steward.scoring.duplicates.blocks import Blocks
 from steward.scoring.duplicates.columns import Column, Table
 from steward.scoring.duplicates.levels import compare_codes
 from steward.scoring.duplicates.model import Floats
+from steward.scoring.duplicates.sieve import Sieve
 from steward.scoring.duplicates.train import Model, see_whole_names
 
 Positions = npt.NDArray[np.int64]
@@ -96,39 +97,19 @@ class Scorer:
             _rarity(c, u, model.prior * len(table) * float(m[-1]))
             for c, u, m in zip(table.columns, model.u, model.m, strict=True)
         ]
-        highest = [float(b[: c.kind.exact].max()) for b, c in zip(self.bits, table.columns, strict=True)]
-        self.below_exact = np.array(highest)
-        self.order = sorted(
-            range(len(table.columns)), key=lambda f: -float(np.ptp(self.bits[f][: len(table.columns[f].kind.levels)]))
-        )
+        self.sieve = Sieve(table, self.bits, self.rarity, model.prior_bits, threshold_bits)
+        self.order = self.sieve.order()
 
     def score(self, left: Positions, right: Positions, rule: int, *, keep_all: bool = False) -> Scored:
         """Return the pairs at or above the threshold, or every pair with ``keep_all``."""
-        table, n, fields = self.table, len(left), len(self.table.columns)
-        bound = np.full(n, self.model.prior_bits)
-        states = []
-        for f, column in enumerate(table.columns):
-            a, b = column.codes[left], column.codes[right]
-            exact = (a == b) & (a >= 0)
-            open_ = (a != b) & (a >= 0) & (b >= 0)
-            gain = np.where(exact, np.maximum(self.bits[f][column.kind.exact] + np.append(self.rarity[f], 0.0)[a], 0.0), 0.0)
-            gain = np.where(open_, max(self.below_exact[f], 0.0) if column.kind.name == "family" else self.below_exact[f], gain)
-            bound += gain
-            states.append((open_, gain))
-        rows = np.arange(n) if keep_all else np.flatnonzero(bound >= self.threshold)
-        left, right, bound = left[rows], right[rows], bound[rows]
-        levels = np.full((len(rows), fields), -1, np.int8)
-        gains = [gain[rows] for _, gain in states]
-        for f in self.order:
-            column = table.columns[f]
-            levels[:, f] = compare_codes(column, column.codes[left], column.codes[right])
-            if keep_all or column.kind.name in ("given", "family"):  # those two may still be found swapped
-                continue
-            bound += self._field_bits(f, left, levels[:, f]) - gains[f]
-            kept = bound >= self.threshold
-            if not kept.all():
-                left, right, rows, bound, levels = left[kept], right[kept], rows[kept], bound[kept], levels[kept]
-                gains = [g[kept] for g in gains]
+        table, fields = self.table, len(self.table.columns)
+        if keep_all:
+            levels = np.empty((len(left), fields), np.int8)
+            for f, column in enumerate(table.columns):
+                levels[:, f] = compare_codes(column, column.codes[left], column.codes[right])
+        else:
+            left, right = self.sieve.keep(left, right)
+            left, right, levels = self._compare(left, right)
         see_whole_names(table, left, right, levels)
         bits = np.empty((len(left), fields), np.float32)
         for f in range(fields):
@@ -137,6 +118,27 @@ class Scorer:
         weight = self.model.prior_bits + bits.sum(axis=1, dtype=np.float64) + correction
         out = Scored(left, right, np.full(len(left), rule, np.int16), weight, correction.astype(np.float32), levels, bits)
         return out if keep_all else out.take(weight >= self.threshold)
+
+    def _compare(self, left: Positions, right: Positions) -> tuple[Positions, Positions, npt.NDArray[np.int8]]:
+        """Compare as text what can still matter; return the pairs that may still reach the threshold, and their levels."""
+        sieve, columns = self.sieve, self.table.columns
+        gains = sieve.gains(left, right)
+        bound = np.full(len(left), self.model.prior_bits) + np.sum(gains, axis=0, dtype=np.float64)
+        levels = np.full((len(left), len(columns)), -1, np.int8)
+        for fields in self.order:
+            told = np.zeros(len(left), np.float32)
+            for f in fields:
+                levels[:, f] = compare_codes(columns[f], columns[f].codes[left], columns[f].codes[right])
+                bits = self._field_bits(f, left, levels[:, f])
+                told += np.where(levels[:, f] == 1, np.maximum(bits, 0.0), bits) if columns[f].kind.name == "email" else bits
+            if fields == sieve.names:
+                told = sieve.names_told(left, right, levels, told)
+            bound += told - gains[fields[0]]
+            kept = bound >= sieve.threshold
+            if not kept.all():
+                left, right, bound, levels = left[kept], right[kept], bound[kept], levels[kept]
+                gains = [g[kept] for g in gains]
+        return left, right, levels
 
     def _field_bits(self, f: int, left: Positions, level: npt.NDArray[np.int8]) -> Floats:
         column = self.table.columns[f]
@@ -172,9 +174,6 @@ def _rarity(column: Column, u: Floats, own: float) -> Floats:
     """
     if not column.kind.rare_counts_more or not len(column.key):
         return np.zeros(max(len(column.key), 1))
-    if column.field.plain_frequency:  # as Splink counts: the share of the table, the record itself among it
-        plain: Floats = np.log2(u[column.kind.exact] * max(column.filled, 1) / np.maximum(column.counts, 1.0))
-        return plain
     if column.field.plain_frequency:  # as Splink counts: the share of the table, the record itself among it
         plain: Floats = np.log2(u[column.kind.exact] * max(column.filled, 1) / np.maximum(column.counts, 1.0))
         return plain
