@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
 
 from steward import __version__
 from steward.errors import printable
 from steward.messages import N_, _, language, ngettext
 from steward.review.numbers import number, share
+from steward.review.pictures.scene import Scene
+from steward.review.pictures.scene import style as picture_style
 from steward.review.words import ACTION_WORDS
 from steward.scorecard.facts import Scorecard, TrendPoint
 
@@ -78,6 +81,8 @@ _WORDS = {
     "decisions_note": N_("A decision to delete or merge a record settles every case the record is in, of whatever kind."),
     "no_cases": N_("There is no case."),
     "trend": N_("Trend"),
+    "pictures": N_("Pictures"),
+    "as_table": N_("As a table"),
     "trend_first": N_("This is the first snapshot of the workspace; the trend begins with the next."),
     "measured": N_("How it was measured"),
     "measured_lead": N_("The same snapshot and the same definitions give the same counts. Digests are shortened."),
@@ -170,13 +175,15 @@ def _template() -> Template:
     return environment.from_string(files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8"))
 
 
-def render(card: Scorecard, *, now: datetime) -> str:
+def render(card: Scorecard, *, now: datetime, pictures: Sequence[tuple[str, Scene]] = ()) -> str:
     """Return the page as HTML, in the language in force.
 
     Parameters
     ----------
     now : datetime
         Aware; stands in the last line of the page.
+    pictures : sequence of (str, Scene)
+        Drawings by name; they escape their texts themselves.
     """
     w = {name: _(text) for name, text in _WORDS.items()}
     kinds = {name: _(text) for name, text in _KINDS.items()}
@@ -225,15 +232,17 @@ def render(card: Scorecard, *, now: datetime) -> str:
         broken=any(not run.complete for run in card.runs),
         footer=_("Written {time} by steward {version}.").format(time=when(now), version=__version__),
         size=(WIDTH, HEIGHT),
+        pictures=[(name, picture, Markup(picture.svg(name))) for name, picture in pictures],  # noqa: S704 - escaped by the scene
+        picture_style=Markup(picture_style() if pictures else ""),  # noqa: S704 - made of constants
     )
 
 
-def write(card: Scorecard, path: Path, *, now: datetime) -> None:
+def write(card: Scorecard, path: Path, *, now: datetime, pictures: Sequence[tuple[str, Scene]] = ()) -> None:
     """Write the page, whole or not at all; a page that is there is replaced.
 
     Side effects: one file, through a temporary one beside it.
     """
-    page = render(card, now=now).encode("utf-8")
+    page = render(card, now=now, pictures=pictures).encode("utf-8")
     handle, name = tempfile.mkstemp(prefix=".scorecard-", suffix=".html", dir=path.parent)
     beside = Path(name)
     try:

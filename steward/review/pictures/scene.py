@@ -125,9 +125,10 @@ class Scene:
         standalone : bool
             Bring its own style, for a file of its own; otherwise the page has :func:`style` once.
         """
+        space = ' xmlns="http://www.w3.org/2000/svg"' if standalone else ""  # a page in HTML knows it
         head = (
-            f'<svg class="pic" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(self.width)} {_n(self.height)}" '
-            f'role="img" aria-labelledby="{key}-title {key}-text">'
+            f'<svg class="pic"{space} viewBox="0 0 {_n(self.width)} {_n(self.height)}" '
+            f'role="img" aria-label="{_t(self.title + ". " + self.text)}">'
         )
         body = [head, f'<title id="{key}-title">{_t(self.title)}</title>', f'<desc id="{key}-text">{_t(self.text)}</desc>']
         if standalone:
