@@ -10,11 +10,15 @@ import os
 import re
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from steward.commands.common import add_profiles
 from steward.errors import SchemaMismatchError, UsageError, printable
 from steward.messages import N_, _
 from steward.screen import Screen
+
+if TYPE_CHECKING:
+    from steward.crm.propose import Proposal
 
 HELP = N_("show what each CRM can do, check access, propose a mapping")
 EXAMPLE = "steward connectors check --mapping mapping.toml --from crm.sqlite\nsteward connectors check --profile acme"
@@ -35,12 +39,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     propose = parts.add_parser("map", help=_("propose a mapping file from a database's schema"))
     propose.add_argument("--to", type=Path, metavar="FILE", help=_("write the proposal here instead of showing it"))
     propose.add_argument("--tenant", default="default")
+    propose.add_argument("--profile", metavar="NAME", help=_("a Jiandaoyun account, as a profile names it"))
+    propose.add_argument(
+        "--app", action="append", default=[], metavar="NAME", help=_("only the forms of this app; may be repeated")
+    )
+    add_profiles(propose)
     propose.add_argument("--environment", default="production", choices=("production", "sandbox", "test"))
     for part in (check, propose):
         part.add_argument(
             "--from",
             dest="source",
-            required=part is propose,
             metavar="URL",
             help=_("SQLite file or database URL; ${VAR} is replaced"),
         )
@@ -143,6 +151,23 @@ def _check(args: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
+def _map_forms(args: argparse.Namespace) -> tuple[Proposal, str]:
+    """Propose a mapping of a Jiandaoyun account; for the other vendors one ships."""
+    from steward.crm.jiandaoyun import open_wire
+    from steward.crm.jiandaoyun_map import propose_forms
+    from steward.crm.profiles import read_profile
+
+    profile = read_profile(args.profiles, args.profile)
+    if profile.system != "jiandaoyun":
+        raise UsageError(N_("For {system} a mapping ships with steward; there is nothing to propose."), system=profile.system)
+    wire = open_wire(profile)
+    try:
+        proposal = propose_forms(wire, apps=args.app)
+    finally:
+        wire.close()
+    return proposal, proposal.to_toml(tenant=profile.tenant, environment=profile.environment)
+
+
 def _check_profile(args: argparse.Namespace, screen: Screen) -> int:
     """Show what a vendor's credential is and may, before anything else runs with it."""
     from steward.crm.profiles import read_profile
@@ -197,15 +222,22 @@ def _map(args: argparse.Namespace, screen: Screen) -> int:
         raise UsageError(
             N_("{where} is already there; nothing is overwritten."), next_step=N_("Name another file."), where=args.to
         )
-    engine, _ours = open_engine(resolve(args.source))
-    try:
-        proposal = propose_mapping(engine)
-    finally:
-        engine.dispose()
-    text = proposal.to_toml(tenant=args.tenant, environment=args.environment)
-    mapping = parse_mapping(text, where="proposal")
-    with SqlReader(resolve(args.source), mapping) as reader:  # a proposal that cannot be read is none
-        counts = {o.name: reader.count(o.name) for o in reader.objects()}
+    if (args.profile is None) == (args.source is None):
+        raise UsageError(N_("Map what? Name a database with --from, or a profile with --profile."))
+    counts: dict[str, int | str]
+    if args.profile is not None:
+        proposal, text = _map_forms(args)
+        counts = dict.fromkeys(parse_mapping(text, where="proposal").objects, "-")
+    else:
+        engine, _ours = open_engine(resolve(args.source))
+        try:
+            proposal = propose_mapping(engine)
+        finally:
+            engine.dispose()
+        text = proposal.to_toml(tenant=args.tenant, environment=args.environment)
+        mapping = parse_mapping(text, where="proposal")
+        with SqlReader(resolve(args.source), mapping) as reader:  # a proposal that cannot be read is none
+            counts = {o.name: reader.count(o.name) for o in reader.objects()}
     rows = [[o.name, o.table, o.role, o.key, ", ".join(o.parents.values()) or "-", counts[o.name]] for o in proposal.objects]
     titles = [_("object"), _("table"), _("role"), _("key"), _("parents"), _("live records")]
     screen.table(_("Proposed mapping"), titles, rows)
@@ -216,7 +248,8 @@ def _map(args: argparse.Namespace, screen: Screen) -> int:
             args.to.write_text(text, encoding="utf-8", newline="\n")
         except OSError as error:
             raise UsageError(N_("{where} cannot be written ({kind})."), where=args.to, kind=type(error).__name__) from None
-        screen.next(f"steward connectors check --mapping {args.to} --from {args.source}")
+        at = f"--profile {args.profile}" if args.profile else f"--mapping {args.to} --from {args.source}"
+        screen.next(f"steward connectors check {at}")
     else:
         for line in text.splitlines():
             if not screen.quiet:

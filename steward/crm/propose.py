@@ -84,6 +84,7 @@ class Proposed:
     guesses: list[str] = field(default_factory=list)
     status: str | None = None
     status_values: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -95,24 +96,27 @@ class Proposal:
     objects : list of Proposed
     left_out : dict of str to str
         Table → why it is not in the mapping.
+    system : str
+        The connector it is for.
     """
 
     objects: list[Proposed]
     left_out: dict[str, str]
+    system: str = "sql"
 
     def to_toml(self, *, tenant: str, environment: str) -> str:
         """Return the mapping file's text; ``parse_mapping`` accepts it as it is."""
         lines = [
             "# Proposed by steward from the schema. Read every line: a wrong parent or deletion flag loses records.",
             f"format = {_quote(FORMAT)}",
-            'system = "sql"',
+            f"system = {_quote(self.system)}",
             f"tenant = {_quote(tenant)}",
             f"environment = {_quote(environment)}",
         ]
         for name, why in self.left_out.items():
             lines.append(f"# left out: {_comment(name)} ({why})")
         for o in self.objects:
-            lines += ["", f"[objects.{o.name}]"]
+            lines += ["", *(f"# {_comment(r)}" for r in o.remarks), f"[objects.{o.name}]"]
             if o.table != o.name:
                 lines.append(f"table = {_quote(o.table)}")
             lines += [f"key = {_quote(o.key)}", f'role = "{o.role}"']
@@ -146,7 +150,7 @@ def propose_mapping(engine: Engine) -> Proposal:
         inspector = inspect(engine)
         tables = sorted(inspector.get_table_names())
         keys = {t: _key(inspector, t) for t in tables}
-        names = _names([t for t in tables if keys[t] is not None])
+        names = object_names([t for t in tables if keys[t] is not None])
         objects = [_propose(engine, inspector, t, str(keys[t]), names) for t in tables if keys[t] is not None]
     except SQLAlchemyError as error:
         raise crm_error(error, engine) from None
@@ -176,13 +180,13 @@ def _key(inspector: Inspector, name: str) -> str | None:
     return next(iter(single + by_name), None)
 
 
-def _names(tables: Sequence[str]) -> dict[str, str]:
+def object_names(tables: Sequence[str]) -> dict[str, str]:
     """Return an object name for every table: lower-case ASCII, unique; the role where the table's name has no letters."""
     given: dict[str, str] = {}
     for source in tables:
         base = re.sub(r"[^a-z0-9]+", "_", source.lower().translate(_UMLAUT)).strip("_")
         if not base or not base[0].isalpha():
-            base = _role(source) if _role(source) != "other" else f"table_{base}".rstrip("_")
+            base = role_of(source) if role_of(source) != "other" else f"table_{base}".rstrip("_")
         name, n = base[:60], 2
         while name in given.values():
             name, n = f"{base[:57]}_{n}", n + 1
@@ -190,14 +194,14 @@ def _names(tables: Sequence[str]) -> dict[str, str]:
     return given
 
 
-def _role(name: str) -> str:
+def role_of(name: str) -> str:
     lowered = name.lower()
     return next((role for role, parts in ROLE_WORDS if any(part in lowered for part in parts)), "other")
 
 
 def _propose(engine: Engine, inspector: Inspector, source: str, key: str, names: dict[str, str]) -> Proposed:
     columns = [str(c["name"]) for c in inspector.get_columns(source)]
-    found = Proposed(names[source], source, key, _role(source))
+    found = Proposed(names[source], source, key, role_of(source))
     if found.role != "other":
         found.guesses.append(f"role {found.role}")
     for local, target, action in _foreign_keys(engine, inspector, source):

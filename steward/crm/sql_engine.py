@@ -6,8 +6,12 @@ driver, host, port and database. Left to others: what is read (``steward.crm.sql
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -99,18 +103,46 @@ def open_engine(where: str | Path | URL | Engine, *, write: bool = False) -> tup
         given = url.query.get("options")
         if given:
             options = f"{given if isinstance(given, str) else ' '.join(given)} {options}"
-        return create_engine(
+        engine = create_engine(
             url.difference_update_query(["options"]),
             connect_args={"options": options, "connect_timeout": CONNECT_SECONDS, "application_name": "steward"},
             isolation_level="READ COMMITTED" if write else "REPEATABLE READ",
             pool_size=2,
             pool_pre_ping=True,
             hide_parameters=True,
-        ), True
+            json_serializer=write_json,
+        )
+        event.listen(engine, "connect", _exact_numbers)
+        return engine, True
     except NoSuchModuleError:
         raise UsageError(N_("The database driver {driver} is not known."), driver=url.drivername) from None
     except ImportError:
         raise MissingExtraError("postgres", "psycopg") from None
+
+
+def _exact_numbers(connection: Any, _record: object) -> None:
+    """Numbers inside JSON are decimals: a double would drop their last digits, and a restore could not bring them back."""
+    from psycopg.types.json import set_json_loads
+
+    set_json_loads(partial(json.loads, parse_float=Decimal), connection)
+
+
+def write_json(value: object) -> str:
+    """Return JSON in which a decimal is a number with all its digits.
+
+    Raises
+    ------
+    TypeError
+        What JSON does not know.
+    """
+    match value:
+        case Decimal():
+            return format(value, "f")
+        case dict():
+            return "{" + ",".join(f"{json.dumps(str(k), ensure_ascii=False)}:{write_json(v)}" for k, v in value.items()) + "}"
+        case list():
+            return "[" + ",".join(map(write_json, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _open_sqlite(url: URL, write: bool) -> Engine:
