@@ -114,15 +114,25 @@ def encode(text: pl.Series, kind: str) -> tuple[Codes, Text, Text]:
     if len(raw) == 0:
         return np.full(len(text), -1, np.int32), np.zeros(0, object), np.zeros(0, object)
     key, latin = (raw, raw) if kind == "written" else standardise(raw, kind)
-    forms = pl.DataFrame({"raw": raw, "key": key, "latin": latin})
-    distinct = forms.drop_nulls("key").group_by("key").agg(pl.col("latin").min()).sort("key").with_row_index("code")
-    mapped = forms.join(distinct.select("key", pl.col("code").cast(pl.Int32)), on="key", how="left").select("raw", "code")
+    order = key.arg_sort(nulls_last=True)  # of strings: by code point
+    ordered = key.gather(order).head(len(key) - key.null_count())
+    held = len(ordered)
+    first = np.ones(held, bool)
+    first[1:] = (ordered.slice(1) != ordered.slice(0, max(held - 1, 0))).to_numpy()
+    per_raw = np.full(len(raw), -1, np.int32)
+    places = order.to_numpy()[:held]
+    per_raw[places] = np.cumsum(first, dtype=np.int32) - 1
+    mapped = pl.DataFrame({"raw": raw, "code": per_raw})
     codes = pl.DataFrame({"raw": text}).join(mapped, on="raw", how="left", maintain_order="left")["code"]
-    return (
-        codes.fill_null(-1).to_numpy().astype(np.int32),
-        distinct["key"].to_numpy().astype(object),
-        distinct["latin"].fill_null("").to_numpy().astype(object),
-    )
+    keys = ordered.filter(pl.Series(first)).to_numpy().astype(object)
+    if latin is key:
+        forms = keys
+    else:
+        least = pl.DataFrame({"code": per_raw, "latin": latin}).filter(pl.col("code") >= 0)
+        if len(least) != len(keys):  # several ways of writing one key: the first Latin form in the alphabet stands for them
+            least = least.group_by("code").agg(pl.col("latin").min())
+        forms = least.sort("code")["latin"].fill_null("").to_numpy().astype(object)
+    return codes.fill_null(-1).to_numpy().astype(np.int32), keys, forms
 
 
 def content_order(codes: Sequence[Codes], ids: Text) -> npt.NDArray[np.int64]:
@@ -131,8 +141,15 @@ def content_order(codes: Sequence[Codes], ids: Text) -> npt.NDArray[np.int64]:
     for column in codes:
         word = (word ^ (column.astype(np.int64) + 1).astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
         word ^= word >> np.uint64(29)
-    frame = pl.DataFrame({"word": word, "id": pl.Series(ids.tolist(), dtype=pl.String)}).with_row_index("row")
-    return frame.sort("word", "id")["row"].to_numpy().astype(np.int64)
+    order = np.argsort(word, kind="stable")
+    ordered = word[order]
+    tied = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if len(tied):
+        among = np.unique(np.concatenate([tied, tied + 1]))
+        rows = order[among]
+        frame = pl.DataFrame({"word": ordered[among], "id": pl.Series(ids[rows].tolist(), dtype=pl.String), "row": rows})
+        order[among] = frame.sort("word", "id")["row"].to_numpy()
+    return order.astype(np.int64)
 
 
 def build(frame: pl.DataFrame, definition: Definition, *, ids: str, source: str | None = None) -> Table:
@@ -177,21 +194,32 @@ def find_hubs(table: Table, least_names: int = 4) -> None:
             continue
         role = np.zeros(len(column.key), bool)
         if column.kind.name == "email":
-            boxes = [str(k).split("@")[0].strip(".-_") in ROLE_MAILBOXES for k in column.key]
-            role = np.array(boxes) & (column.counts > 1)
+            several = np.flatnonzero(column.counts > 1)
+            role[several] = [str(k).split("@")[0].strip(".-_") in ROLE_MAILBOXES for k in column.key[several]]
         crowded = np.flatnonzero((column.counts >= least_names) | role)
         if chosen is None or not len(crowded):
             continue
         among = np.isin(column.codes, crowded) & (chosen.codes >= 0)
-        pairs = np.unique(np.column_stack([column.codes[among], chosen.codes[among]]), axis=0)
+        pairs = np.unique(column.codes[among].astype(np.int64) * len(chosen.key) + chosen.codes[among])
+        limits = np.where(role, 2, least_names if column.kind.name != "address" else 3 * least_names)
+        pairs = _with_enough_initials(pairs, chosen, limits)
         different: dict[int, list[str]] = {}
-        for value, name in pairs.tolist():
+        for value, name in zip((pairs // len(chosen.key)).tolist(), (pairs % len(chosen.key)).tolist(), strict=True):
             different.setdefault(value, []).append(str(chosen.latin[name]))
         for value, texts in different.items():
-            limit = 2 if role[value] else (least_names if column.kind.name != "address" else 3 * least_names)
+            limit = int(limits[value])
             if 4 * len(texts) >= column.counts[value] and _apart(texts, limit) >= limit:
                 column.shared[value] = True
                 table.hubs.append((column.field.name, str(column.key[value]), int(column.counts[value])))
+
+
+def _with_enough_initials(pairs: npt.NDArray[np.int64], names: Column, limits: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the pairs of value and name whose value has as many initials as :func:`_apart` needs names; others cannot pass."""
+    initial = pl.Series(names.latin.tolist(), dtype=pl.String).str.slice(0, 1).rank("dense").cast(pl.Int64).to_numpy()
+    width = int(initial.max(initial=0)) + 1
+    value = pairs // len(names.key)
+    seen = np.unique(value * width + initial[pairs % len(names.key)]) // width
+    return pairs[np.bincount(seen, minlength=len(limits))[value] >= limits[value]]
 
 
 def _apart(texts: list[str], limit: int) -> int:
