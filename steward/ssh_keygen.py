@@ -9,6 +9,7 @@ Left to others: checking such signatures (``steward.signing.sshsig``).
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import subprocess
 import tempfile
@@ -102,9 +103,10 @@ class SshKeygenSigner:
             file = Path(folder) / "message"
             file.write_bytes(message)
             command = [program, "-Y", "sign", "-q", "-f", str(self._key), "-n", NAMESPACE.decode(), str(file)]
+            kept = {name: value for name, value in os.environ.items() if name != "STEWARD_PASSPHRASE"}
             try:
                 done = subprocess.run(
-                    command, stdout=subprocess.DEVNULL, timeout=self._timeout, check=False
+                    command, stdout=subprocess.DEVNULL, timeout=self._timeout, check=False, env=kept
                 )  # fixed words; it may ask on the terminal
             except subprocess.TimeoutExpired:
                 raise TrustError(N_("ssh-keygen did not sign in time.")) from None

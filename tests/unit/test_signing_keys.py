@@ -67,6 +67,96 @@ def test_weak_files_are_refused_before_the_passphrase_is_tried() -> None:
     assert load_key(_openssh(key, 64), WORD)
 
 
+def _scrypt(n: int, r: int, p: int, algorithm: str = "ed25519") -> bytes:
+    """A key file as OpenSSL writes it with these numbers."""
+    made = subprocess.run(["openssl", "genpkey", "-algorithm", *algorithm.split()], check=True, capture_output=True).stdout
+    words = [
+        "-scrypt",
+        "-scrypt_N",
+        str(n),
+        "-scrypt_r",
+        str(r),
+        "-scrypt_p",
+        str(p),
+        "-passout",
+        f"pass:{WORD.reveal().decode()}",
+    ]
+    return subprocess.run(["openssl", "pkcs8", "-topk8", *words], input=made, check=True, capture_output=True).stdout
+
+
+def test_a_pkcs8_file_with_strong_scrypt_opens_and_one_with_weak_scrypt_does_not() -> None:
+    strong = _scrypt(16_384, 8, 8)
+    assert check_protection(strong) == 16_384 * 8 * 8
+    key = load_key(strong, WORD)
+    key.public_key.verify(key.sign(b"m"), b"m")
+    with pytest.raises(UntrustedKeyError):
+        load_key(strong, Secret(b"wrong horse battery"))
+    for weak in (_scrypt(16_384, 8, 1), _scrypt(16_384, 8, 3), _scrypt(8_192, 8, 16), _scrypt(16_384, 4, 16)):
+        with pytest.raises(WeakKeyError, match="weakly"):
+            load_key(weak, WORD)
+    with pytest.raises(WeakKeyError, match="no Ed25519"):
+        load_key(_scrypt(16_384, 8, 8, "EC -pkeyopt ec_paramgen_curve:P-256"), WORD)
+
+
+def _recoded(raw: bytes, old: bytes, new: bytes) -> bytes:
+    """Change bytes inside a PEM file."""
+    first, *body, last = raw.split(b"\n")[:-1]
+    der = base64.b64decode(b"".join(body))
+    assert der.count(old) == 1 and len(old) == len(new)
+    text = base64.b64encode(der.replace(old, new))
+    return b"\n".join([first, *(text[i : i + 64] for i in range(0, len(text), 64)), last]) + b"\n"
+
+
+def test_a_pkcs8_file_that_asks_for_endless_work_or_is_damaged_is_refused_at_once() -> None:
+    strong = _scrypt(16_384, 8, 8)
+    n = b"\x02\x02\x40\x00\x02\x01\x08\x02\x01\x08"  # N, r, p
+    for numbers in (
+        b"\x02\x02\x40\x01\x02\x01\x08\x02\x01\x08",
+        b"\x02\x02\x40\x00\x02\x01\x08\x02\x01\x00",
+        b"\x02\x02\xc0\x00\x02\x01\x08\x02\x01\x08",
+    ):
+        with pytest.raises(WeakKeyError):
+            check_protection(_recoded(strong, n, numbers))
+    with pytest.raises(WeakKeyError, match="more work"):
+        check_scrypt_numbers(1 << 30, 8, 8)
+    for cut in range(10, len(strong), 7):
+        with pytest.raises((WeakKeyError, UntrustedKeyError)):
+            load_key(strong[:cut], WORD)
+    cipher = bytes.fromhex("60864801650304012a")
+    with pytest.raises(WeakKeyError, match="weakly"):
+        check_protection(_recoded(strong, cipher, cipher[:-1] + b"\x2e"))  # another mode than CBC
+
+
+def check_scrypt_numbers(n: int, r: int, p: int) -> None:
+    """Write the head of a file with these numbers by hand; no program would make it."""
+
+    def der(tag: int, *parts: bytes) -> bytes:
+        inside = b"".join(parts)
+        size = bytes([len(inside)]) if len(inside) < 128 else b"\x82" + len(inside).to_bytes(2, "big")
+        return bytes([tag]) + size + inside
+
+    def number(value: int) -> bytes:
+        return der(2, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+    scrypt = der(
+        0x30, der(6, bytes.fromhex("2b06010401da47040b")), der(0x30, der(4, b"salt" * 4), number(n), number(r), number(p))
+    )
+    cipher = der(0x30, der(6, bytes.fromhex("60864801650304012a")), der(4, b"\0" * 16))
+    body = der(0x30, der(0x30, der(6, bytes.fromhex("2a864886f70d01050d")), der(0x30, scrypt, cipher)), der(4, b"x" * 64))
+    text = base64.b64encode(body)
+    check_protection(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n" + text + b"\n-----END ENCRYPTED PRIVATE KEY-----\n")
+
+
+def test_pbkdf2_is_refused_however_many_rounds_it_has() -> None:
+    made = subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519"], check=True, capture_output=True).stdout
+    for words in (["-v2", "aes-256-cbc", "-iter", "1000000"], ["-v1", "PBE-SHA1-3DES"]):
+        done = subprocess.run(
+            ["openssl", "pkcs8", "-topk8", *words, "-passout", "pass:xxxxxxxx"], input=made, check=True, capture_output=True
+        )
+        with pytest.raises(WeakKeyError, match=r"PBKDF2|PBES1|PKCS#12"):
+            load_key(done.stdout, WORD)
+
+
 def test_other_kinds_of_keys_are_refused() -> None:
     for key in (ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)):
         with pytest.raises(WeakKeyError):
