@@ -11,14 +11,16 @@ bytes. Left to others: which standard form a column gets (``profile``), comparin
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 
 import polars as pl
-from anyascii import anyascii
 
 from steward.scoring.duplicates.words import (
     COMPANY_CONNECTORS,
@@ -67,12 +69,33 @@ def _simplified() -> dict[int, str]:
     return table
 
 
-@lru_cache(maxsize=50_000)
-def _syllable(char: str) -> str:
-    from pypinyin import Style, pinyin
+class _Syllables(dict[str, str]):
+    """The commonest reading of each Chinese character, read from pypinyin's table without its phrases.
 
-    found = pinyin(char, style=Style.NORMAL, errors="ignore", v_to_u=False)
-    return found[0][0].replace("ü", "u") if found and found[0] else char
+    Importing the package reads two megabytes of phrases, which take longer than a small table; single characters need none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        found = importlib.util.find_spec("pypinyin")
+        places = list(found.submodule_search_locations or ()) if found else []
+        text = (Path(places[0]) / "pinyin_dict.json").read_text(encoding="utf-8") if places else "{}"
+        self.readings: dict[str, str] = json.loads(text)
+
+    def __missing__(self, char: str) -> str:
+        marked = self.readings.get(str(ord(char)), char).split(",")[0]
+        plain = "".join(c for c in unicodedata.normalize("NFD", marked) if c not in "\u0300\u0301\u0304\u030c")
+        self[char] = unicodedata.normalize("NFC", plain).replace("ü", "v")
+        return self[char]
+
+
+@lru_cache(maxsize=1)
+def _syllables() -> _Syllables:
+    return _Syllables()
+
+
+def _syllable(char: str) -> str:
+    return _syllables()[char]
 
 
 _SURNAME_READINGS = {
@@ -80,7 +103,6 @@ _SURNAME_READINGS = {
     "任": "ren", "华": "hua", "重": "chong",
 }  # fmt: skip
 """Characters read otherwise as a surname."""
-
 
 
 def surname_reading(family: str) -> str:
@@ -151,6 +173,18 @@ def _hangul(char: str) -> str:
     return (_KOREAN_FIRST[first] + _KOREAN_VOWEL[vowel] + _KOREAN_LAST[last]).replace("-", "")
 
 
+class _Spoken(dict[int, str]):
+    """A Chinese character as a word of its own in pinyin, any other as it is."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        self[code] = f" {_syllable(char)} " if _HAN.match(char) else char
+        return self[code]
+
+
+_SPOKEN = _Spoken()
+
+
 def romanise(text: str, *, surname_first: bool = False) -> str:
     """Return folded text in Latin letters: pinyin a syllable a word, other scripts by letter.
 
@@ -164,10 +198,12 @@ def romanise(text: str, *, surname_first: bool = False) -> str:
             cut = 2 if text[:2] in HAN_SURNAMES_OF_TWO and len(text) > 2 else 1
             family = "".join(_SURNAME_READINGS.get(c, _syllable(c)) for c in text[:cut])
             return f"{family} {''.join(_syllable(c) for c in text[cut:])}"
-        text = _HAN.sub(lambda found: f" {_syllable(found[0])} ", text)
+        text = text.translate(_SPOKEN)
     if _OTHER_SCRIPT.search(text):
         text = re.sub(r"[\uac00-\ud7a3]", lambda found: _hangul(found[0]) + " ", text).translate(_LETTERS)
     if not text.isascii():
+        from anyascii import anyascii
+
         text = re.sub("[^a-z0-9 ]+", "", anyascii(text).lower())
     return " ".join(text.split())
 
@@ -183,6 +219,31 @@ def fold_text(text: str) -> str:
 
     Vowel signs of Indian and other writings stay: they are letters, though Unicode calls them marks.
     """
+    if not _TOGETHER.search(text):
+        return " ".join(text.translate(_FOLDED).split())
+    return _fold_whole(text)
+
+
+_TOGETHER = re.compile(
+    "[^\\x00-\\u02ff\\u0370-\\u0482\\u048a-\\u052f\\u1e00-\\u1fff\\u2010-\\u2027\\u3000-\\u3029\\u3041-\\u3096\\u30a1-\\u30fe"
+    "\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7a3\\uff01-\\uff9d]"
+)
+"""Characters that may join with their neighbours; a text without any is folded character by character."""
+
+
+class _Folded(dict[int, str]):
+    """What each character becomes when folded alone, worked out once; a space for what separates words."""
+
+    def __missing__(self, code: int) -> str:
+        parted = _fold_whole(f"x{chr(code)}x")
+        self[code] = " " if parted == "x x" else parted[1:-1]
+        return self[code]
+
+
+_FOLDED = _Folded()
+
+
+def _fold_whole(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).casefold()
     if _HAN.search(text):
         text = text.translate(_simplified())
@@ -279,12 +340,27 @@ def person_words(folded: str) -> str:
     return " ".join(words) or folded
 
 
+class _StreetWords(dict[str, str]):
+    """The form of each word of an address, worked out once."""
+
+    def __missing__(self, word: str) -> str:
+        self[word] = re.sub(r"(?<=\d)(st|nd|rd|th)$", "", STREET_WORDS.get(word, word)).lstrip("0") or "0"
+        return self[word]
+
+
+_STREET_FORMS = _StreetWords()
+
+
 def _address(folded: str) -> str:
-    text = re.sub(r"(?<=[a-z])(str|strasse)\b", " st", folded)
-    text = re.sub(r"(?<=\d)(st|nd|rd|th)\b", "", text)
-    words = [STREET_WORDS.get(w, w) for w in text.split()]
-    words = [re.sub(r"(?<=\d)(st|nd|rd|th)$", "", w).lstrip("0") or "0" for w in words]
-    return " ".join(words)
+    text = re.sub(r"(?<=[a-z])(str|strasse)\b", " st", folded) if "str" in folded else folded
+    if _ORDINAL.search(text):
+        text = _ORDINAL.sub("", text)
+    if len(_STREET_FORMS) > 200_000:
+        _STREET_FORMS.clear()
+    return " ".join(map(_STREET_FORMS.__getitem__, text.split()))
+
+
+_ORDINAL = re.compile(r"(?<=\d)(st|nd|rd|th)\b")
 
 
 def date_text(text: str, day_first: bool) -> str | None:
