@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import duckdb
 
 from steward.errors import IntegrityError
 from steward.messages import N_
-from steward.store.sql import one
+from steward.store.sql import literal, one
 
 _BUCKETS = 4_096
-_AT_ONCE = 2_000_000
+_AT_ONCE = 1_000_000
+_WIDTH = 64
 
 
 def object_digest(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> tuple[str, int]:
@@ -35,27 +37,50 @@ def object_digest(connection: duckdb.DuckDBPyConnection, table: str, name: str) 
     lines: list[str] = []
     counted = 0
     for low, high in _parts(total):
-        row = one(
-            connection,
-            f"""
-            WITH bucket AS (
-                SELECT substr(_digest, 1, 3) AS place, sha256(string_agg(_digest, '' ORDER BY _digest)) AS digest, count(*) AS rows
-                FROM {table} WHERE _digest >= ? AND _digest < ? GROUP BY place)
-            SELECT string_agg(place || ':' || digest, chr(10) ORDER BY place), coalesce(sum(rows), 0) FROM bucket
-            """,
-            [low, high],
-        )
-        counted += int(row[1])
-        if row[0]:
-            lines.append(str(row[0]))
+        where = f"_digest >= {literal(low)} AND _digest < {literal(high)}"
+        digests = _sorted(connection.sql(f"SELECT _digest FROM {table} WHERE {where}").to_arrow_table().column(0))
+        counted += len(digests)
+        lines += _bucket_lines(digests)
     if counted != total:
         raise IntegrityError(N_("The digests of {object} cannot be read."), object=name)
     head = f"steward.object.v1\n{len(name.encode())}:{name}\n{total}\n"
     return hashlib.sha256((head + "\n".join(lines)).encode()).hexdigest(), total
 
 
+def _sorted(column: Any) -> Any:
+    """Return an Arrow column of digests as a sorted NumPy array of 64 bytes each."""
+    import numpy as np
+
+    texts = b"".join(
+        memoryview(chunk.buffers()[2])[chunk.offset * _WIDTH : (chunk.offset + len(chunk)) * _WIDTH]
+        for chunk in column.chunks
+        if len(chunk)
+    )
+    digests = np.frombuffer(texts, dtype=f"S{_WIDTH}")
+    # Sorting by the first eight bytes costs a third of sorting texts, and is the same where those bytes differ.
+    heads = np.frombuffer(bytes.fromhex(texts.decode("ascii")), dtype=">u8").reshape(-1, 4)[:, 0].astype("u8")
+    order = np.argsort(heads, kind="stable")
+    if (np.diff(heads[order]) == 0).any():
+        return np.sort(digests)
+    return digests[order]
+
+
+def _bucket_lines(digests: Any) -> list[str]:
+    """Return one line per bucket that holds anything: its three digits, and the digest of its digests."""
+    import numpy as np
+
+    places = np.array([f"{n:03x}".encode() for n in range(_BUCKETS)] + [b"g"], dtype=f"S{_WIDTH}")
+    edges = np.searchsorted(digests, places)
+    texts = digests.tobytes()
+    return [
+        f"{n:03x}:{hashlib.sha256(texts[edges[n] * _WIDTH : edges[n + 1] * _WIDTH]).hexdigest()}"
+        for n in range(_BUCKETS)
+        if edges[n] < edges[n + 1]
+    ]
+
+
 def _parts(rows: int) -> Iterator[tuple[str, str]]:
-    """Yield ranges of digests, in order, that hold some two million rows each: more at once would not fit into memory."""
+    """Yield ranges of digests, in order, that hold some million rows each: more at once would not fit into memory."""
     parts = min(_BUCKETS, max(1, -(-rows // _AT_ONCE)))
     edges = [_BUCKETS * n // parts for n in range(parts)]
     for low, high in zip(edges, [*edges[1:], _BUCKETS], strict=True):

