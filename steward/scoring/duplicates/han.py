@@ -19,6 +19,7 @@ from steward.scoring.duplicates.words import (
     HAN_BRANCH_WORDS,
     HAN_FAMILIAR,
     HAN_LEGAL_FORMS,
+    HAN_LINES_IN_ENGLISH,
     HAN_LINES_OF_BUSINESS,
     HAN_PLACES,
     HAN_SURNAMES_OF_TWO,
@@ -33,6 +34,7 @@ _PLACE = re.compile(
 _DISTRICT = re.compile(rf"^{_LETTER}{{1,3}}(?:市|区|县)(?={_LETTER}{{3,}})")
 _PLACE_AT_END = re.compile(rf"({'|'.join(HAN_PLACES)})市?$")
 _BRANCH_WORDS = sorted(HAN_BRANCH_WORDS, key=lambda w: (-len(w), w))
+_LINES = sorted(HAN_LINES_OF_BUSINESS, key=lambda w: (-len(w), w))
 _COMPANY_ENDS = ("有限责任公司", "有限公司", "公司", "集团")
 
 
@@ -124,7 +126,11 @@ def parse_person(folded: str) -> tuple[str, str]:
     if len(text) == 2 and text[0] in HAN_FAMILIAR:
         return text[1], ""
     cut = 2 if text[:2] in HAN_SURNAMES_OF_TWO and len(text) > 2 else 1
-    return text[:cut], text[cut:]
+    return _ONE_SURNAME.get(text[:cut], text[:cut]), text[cut:]
+
+
+_ONE_SURNAME = {"萧": "肖", "阎": "闫", "傅": "付", "戴": "代"}
+"""Surnames that one office writes so and the next otherwise, the same family."""
 
 
 @lru_cache(maxsize=50_000)
@@ -133,7 +139,15 @@ def readings_of(char: str) -> tuple[str, ...]:
     from pypinyin import Style, pinyin
 
     found = pinyin(char, style=Style.NORMAL, heteronym=True, errors="ignore", v_to_u=False)
-    return tuple(dict.fromkeys(r.replace("ü", "u") for r in found[0])) if found and found[0] else (char,)
+    return tuple(dict.fromkeys(r.replace("v", "u").replace("ü", "u") for r in found[0])) if found and found[0] else (char,)
+
+
+@lru_cache(maxsize=20_000)
+def phrase_reading(text: str) -> str:
+    """Return a word in toneless pinyin without spaces, read as a whole: 重庆 *chongqing*, 厦门 *xiamen*."""
+    from pypinyin import lazy_pinyin
+
+    return "".join(lazy_pinyin(text, v_to_u=False)).replace("v", "u").replace("ü", "u")
 
 
 def sound_alike(a: str, b: str) -> bool:
@@ -143,20 +157,46 @@ def sound_alike(a: str, b: str) -> bool:
 
 def pinyin_readings(folded: str, company: bool) -> list[str]:
     """Return a name in pinyin as its owner might write it: other readings of a surname, a company with and without place and line."""
-    from steward.scoring.duplicates.standard import romanise, surname_reading
+    from steward.scoring.duplicates.standard import surname_reading
 
     if company:
         parts = parse_company(folded)
-        own, _ = _own_name(parts.core)
-        return list(dict.fromkeys(romanise(text) for text in (parts.core, parts.place + parts.core, own)))
+        own, line = _own_name(parts.core)
+        core = f"{phrase_reading(own)} {phrase_reading(line)}".strip()
+        return list(dict.fromkeys((core, f"{phrase_reading(parts.place)} {core}".strip(), phrase_reading(own))))
     family, given = parse_person(folded)
     names = list(
         dict.fromkeys(
             [surname_reading(family), *("".join(p) for p in itertools.product(*(readings_of(c)[:2] for c in family)))]
         )
     )
-    rest = "".join(readings_of(c)[0] for c in given)
-    return [f"{name} {rest}".strip() for name in names[:4]]
+    rest = [readings_of(c)[0] for c in given]
+    spoken = [(name, "".join(rest)) for name in names[:4]]
+    if len(family) == 1:
+        spoken.append((wade_giles(names[0]), "".join(map(wade_giles, rest))))
+    return [" ".join(parts).strip() for parts in spoken]
+
+
+_WG_WHOLE = {
+    "zhi": "chih", "chi": "chih", "shi": "shih", "ri": "jih", "zi": "tzu", "ci": "tzu", "si": "szu", "yi": "i", "you": "yu", "ye": "yeh",
+    "yan": "yen", "er": "erh", "gui": "kuei", "kui": "kuei", "guo": "kuo", "kuo": "kuo", "huo": "huo", "shuo": "shuo", "ge": "ko", "ke": "ko",
+    "he": "ho", "yong": "yung", "xiong": "hsiung", "qiong": "chiung", "jiong": "chiung", "xue": "hsueh", "jue": "chueh", "que": "chueh",
+    "jie": "chieh", "qie": "chieh", "xie": "hsieh", "lie": "lieh", "die": "tieh", "tie": "tieh", "mie": "mieh", "nie": "nieh", "bie": "pieh",
+}  # fmt: skip
+_WG_INITIALS = (
+    ("zh", "ch"), ("ch", "ch"), ("sh", "sh"), ("b", "p"), ("d", "t"), ("g", "k"), ("j", "ch"), ("q", "ch"), ("x", "hs"), ("z", "ts"),
+    ("c", "ts"), ("r", "j"),
+)  # fmt: skip
+
+
+def wade_giles(syllable: str) -> str:
+    """Return a pinyin syllable in the older spelling of Wade and Giles, without apostrophes: *xiao* → *hsiao*, *zhong* → *chung*."""
+    if syllable in _WG_WHOLE:
+        return _WG_WHOLE[syllable]
+    initial, other = next(((p, w) for p, w in _WG_INITIALS if syllable.startswith(p)), ("", ""))
+    final = syllable[len(initial) :]
+    final = re.sub("ian$", "ien", re.sub("ong$", "ung", re.sub("uo$", "o", final)))
+    return other + final
 
 
 def han_names_alike(a: str, b: str, company: bool) -> float:
@@ -200,7 +240,7 @@ def people_alike(a: tuple[str, str], b: tuple[str, str]) -> float:
         return 0.6
     differ = [(p, q) for p, q in zip(given_a, given_b, strict=True) if p != q]
     if len(differ) == 1 and len(given_a) >= 2:
-        return 0.58 if sound_alike(*differ[0]) else 0.25
+        return 0.48 if sound_alike(*differ[0]) else 0.25
     if all(sound_alike(p, q) for p, q in differ):
         return 0.4
     return 0.1
@@ -242,10 +282,48 @@ def _own_name(core: str) -> tuple[str, str]:
     """Split a core into its own name and its line of business."""
     rest = core
     while True:
-        line = next((w for w in HAN_LINES_OF_BUSINESS if rest.endswith(w) and len(rest) - len(w) >= 2), "")
+        line = next((w for w in _LINES if rest.endswith(w) and len(rest) - len(w) >= 2), "")
         if not line:
             return rest, core[len(rest) :]
         rest = rest[: -len(line)]
+
+
+def company_in_latin_letters(folded: str, words: tuple[str, ...]) -> float:
+    """Return how well a Chinese company name fits one in pinyin with its line of business translated.
+
+    Parameters
+    ----------
+    words : tuple of str
+        Words of the other name, folded, without its legal form.
+    """
+    parts = parse_company(folded)
+    own, line = _own_name(parts.core)
+    spoken = phrase_reading(own)
+    rest = list(words)
+    place = phrase_reading(parts.place)
+    for word in (place, *_ENGLISH_PLACES.get(parts.place, ())):
+        if word and word in rest:
+            rest.remove(word)
+    taken = next((k for k in range(1, len(rest) + 1) if "".join(rest[:k]) == spoken), 0)
+    if not taken:
+        return 0.0
+    said = [w for w in rest[taken:] if w not in _SAY_NOTHING]
+    if not said or not line:
+        return 0.7 if not said else 0.62
+    known: set[str] = set().union(*(words for name, words in HAN_LINES_IN_ENGLISH.items() if name in line))
+    share = sum(w in known or any(w.startswith(k) and len(k) >= 3 for k in known) for w in said) / len(said)
+    return 0.3 + 0.65 * share
+
+
+_SAY_NOTHING = frozenset(("group", "and", "of", "holding", "holdings", "china"))
+
+_ENGLISH_PLACES = {
+    "哈尔滨": ("harbin",),
+    "西安": ("xi", "an", "xian"),
+    "香港": ("hong", "kong"),
+    "澳门": ("macau", "macao"),
+    "台北": ("taipei",),
+}
 
 
 def _within(short: str, long: str) -> bool:

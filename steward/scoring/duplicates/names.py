@@ -19,7 +19,7 @@ from typing import Literal
 
 from rapidfuzz.distance import OSA
 
-from steward.scoring.duplicates.han import han_names_alike, is_han, pinyin_readings
+from steward.scoring.duplicates.han import company_in_latin_letters, han_names_alike, is_han, pinyin_readings
 from steward.scoring.duplicates.standard import fold_text, romanise
 from steward.scoring.duplicates.words import (
     COMPANY_COMMON_WORDS,
@@ -84,7 +84,12 @@ def compare_names(left: str, right: str, sort: Sort = "") -> float:
     company = sort == "company" or (not sort and (_has_legal_form(one) or _has_legal_form(other)))
     if is_han(one) and is_han(other):
         return han_names_alike(one, other, company)
-    foreign = _script(one) != _script(other)
+    if company and is_han(one) != is_han(other):
+        chinese, latin = (one, other) if is_han(one) else (other, one)
+        fits = company_in_latin_letters(chinese, _versions(latin, company)[0])
+        if fits:
+            return fits
+    foreign = (_script(one) in _VOWELLESS) != (_script(other) in _VOWELLESS)
     return max(_compare(a, b, company, foreign) for a in _versions(one, company) for b in _versions(other, company))
 
 
@@ -94,6 +99,10 @@ _OWN = re.compile(r'["«“„]\s*([^"«»“”„]{3,}?)\s*["»“”]?$')
 
 def _clean(name: str) -> str:
     return fold_text(unicodedata.normalize("NFKC", name[:LONGEST]))
+
+
+_VOWELLESS = frozenset(("ARABIC", "HEBREW", "KHMER", "THAI", "LAO", "MYANMAR", "SYRIAC"))
+"""Writings whose vowels are not written, or not where they are spoken."""
 
 
 def _script(folded: str) -> str:

@@ -93,13 +93,36 @@ HAN_BRANCH_WORDS = (
 )  # fmt: skip
 """End the name of one of a company's places."""
 
+HAN_LINES_IN_ENGLISH = {
+    line: frozenset(words.split())
+    for line, words in {
+        "科技": "technology technologies tech scientific", "技术": "technology technologies tech", "贸易": "trading trade", "商贸": "trading trade commercial",
+        "进出口": "import export", "物流": "logistics", "运输": "transport transportation", "供应链": "supply chain", "电子": "electronics electronic",
+        "软件": "software", "网络": "network internet", "信息": "information", "数据": "data", "智能": "intelligent smart", "通信": "communications communication telecom",
+        "通讯": "communications communication telecom", "生物": "bio biotech biological", "医药": "pharmaceutical pharmaceuticals medicine pharma",
+        "制药": "pharmaceutical pharmaceuticals pharma", "药业": "pharmaceutical pharmaceuticals pharma", "化工": "chemical chemicals", "机械": "machinery mechanical",
+        "设备": "equipment", "服饰": "garments garment apparel clothing fashion", "服装": "garments garment apparel clothing", "纺织": "textile textiles",
+        "家具": "furniture", "餐饮": "catering restaurant food", "酒店": "hotel hotels", "旅游": "travel tourism", "教育": "education", "文化": "culture cultural",
+        "传媒": "media", "广告": "advertising", "装饰": "decoration", "汽车": "auto automobile automotive motor", "配件": "parts", "能源": "energy", "新能源": "new energy",
+        "环保": "environmental", "农业": "agriculture agricultural", "置业": "property", "地产": "estate property", "房地产": "real estate property", "物业": "property",
+        "金融": "finance financial", "保险": "insurance", "银行": "bank", "证券": "securities", "国际": "international", "发展": "development", "控股": "holding holdings",
+        "管理": "management", "服务": "service services", "制造": "manufacturing", "材料": "materials material", "新材料": "new materials", "电器": "electric electrical appliances",
+        "电气": "electric electrical", "仪器": "instruments instrument", "五金": "hardware metal", "塑料": "plastic plastics", "包装": "packaging packing",
+        "印刷": "printing", "珠宝": "jewelry jewellery", "光电": "optoelectronics optoelectronic", "半导体": "semiconductor", "租赁": "leasing", "安防": "security",
+        "玩具": "toys toy", "陶瓷": "ceramics ceramic", "茶业": "tea", "酒业": "liquor wine", "渔业": "fishery fisheries", "园林": "gardens garden landscape",
+        "影视": "film pictures", "建筑": "construction building architecture", "建设": "construction", "工程": "engineering", "投资": "investment investments",
+        "咨询": "consulting consultancy", "网络科技": "network technology", "文化传媒": "culture media", "生物科技": "biotechnology biotech", "实业": "industrial industry industries", "食品": "food foods", "人力资源": "human resources", "电子商务": "commerce",
+    }.items()
+}  # fmt: skip
+"""How companies translate their line of business."""
+
 HAN_LINES_OF_BUSINESS = (
     "信息技术", "网络科技", "信息科技", "电子科技", "生物科技", "智能科技", "文化传媒", "进出口", "房地产", "电子商务", "人力资源", "国际贸易",
     "国际物流", "软件技术", "建筑工程", "机械设备", "科技", "贸易", "商贸", "实业", "投资", "咨询", "传媒", "物流", "建设", "建筑", "工程", "电子",
     "软件", "网络", "信息", "技术", "食品", "医药", "药业", "制药", "化工", "机械", "设备", "服饰", "服装", "纺织", "家具", "餐饮", "酒店", "旅游",
     "教育", "文化", "广告", "装饰", "汽车", "能源", "环保", "农业", "置业", "地产", "物业", "金融", "保险", "银行", "证券", "国际", "发展", "控股",
     "管理", "服务", "制造", "材料", "新材料", "通信", "通讯", "电器", "电气", "仪器", "五金", "塑料", "包装", "印刷", "珠宝", "家居", "母婴",
-    "生物", "智能", "数据", "光电", "半导体", "新能源", "运输", "供应链", "租赁", "安防", "玩具", "陶瓷", "茶业", "酒业", "渔业", "园林", "影视",
+    "生物", "智能", "数据", "光电", "半导体", "新能源", "运输", "供应链", "租赁", "安防", "玩具", "陶瓷", "茶业", "酒业", "渔业", "园林", "影视", "配件", "矿业", "钢材",
 )  # fmt: skip
 """What a company does; two that share the rest of their names and differ in this are two companies. Longest first."""
 
