@@ -14,7 +14,8 @@ from typing import cast
 import msgspec
 
 from steward.crm.base import Capabilities
-from steward.crm.examples import NAMES, example_mapping
+from steward.crm.examples import VENDORS as SHIPPED
+from steward.crm.examples import example_mapping
 from steward.crm.mapping import Mapping, parse_mapping
 from steward.crm.profiles import Profile
 from steward.crm.sql import SQL_CAPABILITIES
@@ -66,7 +67,7 @@ def mapping_of(profile: Profile) -> Mapping:
         except (OSError, UnicodeDecodeError):
             raise UsageError(N_("The mapping {where} cannot be read."), where=path) from None
         mapping = parse_mapping(text, where=path.name)
-    elif profile.system in NAMES:
+    elif profile.system in SHIPPED:
         mapping = parse_mapping(example_mapping(profile.system), where=profile.system)
     else:
         raise UsageError(

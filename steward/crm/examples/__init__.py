@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from importlib import resources
 
-NAMES = ("copper", "northwind", "npsp", "tryton")
+NAMES = ("northwind", "npsp")
+"""Sample CRMs."""
+
+VENDORS = ("copper", "tryton")
+"""Vendors whose mapping a profile takes where it names none."""
 
 
 def example_mapping(name: str) -> str:
     """Return the text of one example; ``ValueError`` where there is none of that name."""
-    if name not in NAMES:
-        raise ValueError(f"examples are {', '.join(NAMES)}")
+    if name not in NAMES + VENDORS:
+        raise ValueError(f"examples are {', '.join(NAMES + VENDORS)}")
     return resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
