@@ -139,12 +139,15 @@ class Workbench:
         before : callable, optional
             Called with the plan of each object before its pairs are compared.
         """
+        from steward.scoring.duplicates.learning import merged_by_people
         from steward.scoring.run import score_objects
 
+        standing = self.log.standing()
         return score_objects(
             self.store,
             self.snapshot(),
-            apart=self.log.standing().not_duplicates,
+            apart=standing.not_duplicates,
+            together=merged_by_people(standing),
             objects=objects,
             kinds=kinds,
             policy=policy,

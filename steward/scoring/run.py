@@ -60,6 +60,7 @@ def score_objects(
     snapshot: Snapshot,
     *,
     apart: frozenset[tuple[RecordKey, RecordKey]] = frozenset(),
+    together: frozenset[tuple[RecordKey, RecordKey]] = frozenset(),
     objects: Sequence[str] = (),
     kinds: Sequence[str] = KINDS,
     policy: Policy | None = None,
@@ -98,7 +99,8 @@ def score_objects(
     lines: list[ScoreLine] = []
     if "duplicate" in kinds:
         lines += [
-            _duplicates(store, snapshot, name, definition, seed, apart, progress, survivor_rules, before) for name in people
+            _duplicates(store, snapshot, name, definition, seed, (apart, together), progress, survivor_rules, before)
+            for name in people
         ]
     if "stale" in kinds and people:
         lines += _stale(store, snapshot, people, policy, holds, progress)
@@ -118,7 +120,7 @@ def _duplicates(
     name: str,
     definition: Path | None,
     seed: int,
-    apart: frozenset[tuple[RecordKey, RecordKey]],
+    decided: tuple[frozenset[tuple[RecordKey, RecordKey]], frozenset[tuple[RecordKey, RecordKey]]],
     progress: Progress | None,
     survivor_rules: Sequence[str],
     before: Callable[[Plan], None] | None,
@@ -128,7 +130,7 @@ def _duplicates(
 
     chosen = load_definition(definition) if definition is not None else None
     summary = score_duplicates(
-        store, snapshot, name, definition=chosen, seed=seed, apart=apart, survivor_rules=survivor_rules or DEFAULT_RULES,
+        store, snapshot, name, definition=chosen, seed=seed, apart=decided[0], together=decided[1], survivor_rules=survivor_rules or DEFAULT_RULES,
         progress=progress, before=before,
     )  # fmt: skip
     return ScoreLine("duplicate", name, summary.records, summary.proposed, summary.note)

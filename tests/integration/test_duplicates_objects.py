@@ -137,7 +137,7 @@ def test_the_weights_of_a_pair_add_up_to_its_odds() -> None:
         weights = found.explain(row)
         assert [w.field for w in weights] == ["first_name", "last_name", "email", "phone", "birthday"]
         assert prior + sum(w.bits for w in weights) == pytest.approx(found.pairs.weight[row], abs=1e-6)
-    assert 60 <= len(found.groups()) <= 95
+    assert 50 <= len(found.groups()) <= 95
     frame = found.pairs_frame()
     assert frame.columns == ["left_id", "right_id", "match_weight", "probability", "rule"]
     assert set(frame["rule"]) <= {"Block last_name", "Block city"}

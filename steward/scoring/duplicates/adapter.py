@@ -121,6 +121,7 @@ def score_duplicates(
     definition: Definition | None = None,
     seed: int = 0,
     apart: Iterable[tuple[RecordKey, RecordKey]] = frozenset(),
+    together: Iterable[tuple[RecordKey, RecordKey]] = frozenset(),
     survivor_rules: Sequence[str] = DEFAULT_RULES,
     progress: Callable[[int], None] | None = None,
     before: Callable[[Plan], None] | None = None,
@@ -133,6 +134,8 @@ def score_duplicates(
         None proposes one from the data.
     apart : iterable of (RecordKey, RecordKey)
         Pairs that a person rejected; they never share a cluster.
+    together : iterable of (RecordKey, RecordKey)
+        Pairs that a person merged; they share a cluster whatever they weigh.
     survivor_rules : sequence of str
         See :mod:`steward.scoring.duplicates.survivor`.
     before : callable, optional
@@ -156,9 +159,14 @@ def score_duplicates(
     """
     check_rules(survivor_rules)
     frame, role, references = read_object(ws, snapshot, object, definition)
-    barred = sorted({(min(a.id, b.id), max(a.id, b.id)) for a, b in apart if a.object == object and b.object == object})
-    result = link(frame, definition, seed, barred, ids="_id", role=role, references=references, progress=progress,
-                  before=_named(before, object))  # fmt: skip
+    barred, held = (
+        sorted({(min(a.id, b.id), max(a.id, b.id)) for a, b in pairs if a.object == object and b.object == object})
+        for pairs in (apart, together)
+    )
+    result = link(
+        frame, definition, seed, barred, ids="_id", together=held, role=role, references=references, progress=progress,
+        before=_named(before, object),
+    )  # fmt: skip
     summary = _summary(result, object)
     pairs, clusters, evidence, survivors = _tables(ws, snapshot, object, frame, result, survivor_rules, summary)
     ws.replace_evidence(

@@ -22,6 +22,7 @@ from steward.scoring.duplicates.plan import Plan, plan_of
 from steward.scoring.duplicates.profile import Proposal, propose
 from steward.scoring.duplicates.score import Scored, Scorer, score_blocks
 from steward.scoring.duplicates.stored import stored_model, with_given
+from steward.scoring.duplicates.together import hold_together
 from steward.scoring.duplicates.train import Model, fit
 
 
@@ -87,6 +88,7 @@ def link(
     apart: Iterable[tuple[str, str]] = (),
     *,
     ids: str = "_id",
+    together: Iterable[tuple[str, str]] = (),
     role: str | None = None,
     references: Sequence[str] = (),
     source: str | None = None,
@@ -110,6 +112,8 @@ def link(
         Pairs that a person rejected; they never share a cluster.
     ids : str
         Column with the record ids, unique.
+    together : iterable of (id, id)
+        Pairs that a person merged; they share a cluster whatever they weigh.
     role : str, optional
         ``person`` or ``company`` where known.
     references : sequence of str
@@ -153,7 +157,8 @@ def link(
     pairs, compared = score_blocks(scorer, blocks, progress)
     cut = definition.cut if definition.cut is not None else choose_cut(pairs, n)
     cut_bits = float(np.log2(cut / (1 - cut)))
-    row_of = {str(name): row for row, name in enumerate(table.ids)} if apart else {}
+    together = list(together)
+    row_of = {str(name): row for row, name in enumerate(table.ids)} if apart or together else {}
     barred = [(row_of[a], row_of[b]) for a, b in apart if a in row_of and b in row_of]
 
     def margins(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -162,6 +167,7 @@ def link(
         ) - cut_bits  # fmt: skip
 
     labels = cluster(n, pairs.left, pairs.right, pairs.weight - cut_bits, apart=barred, all_pairs=None if source else margins)
+    labels = hold_together(labels, [(row_of[a], row_of[b]) for a, b in together if a in row_of and b in row_of], barred)
     best = np.lexsort((pairs.right, pairs.left, -pairs.weight))
     return LinkResult(table, definition, model, pairs.take(best), labels, cut, compared, blocks, proposal)
 
