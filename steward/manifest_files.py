@@ -11,6 +11,7 @@ Left to others: what the bytes mean (``steward.manifest``, ``steward.signing``).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -89,7 +90,9 @@ class ManifestFolder:
 
     def __init__(self, path: Path) -> None:
         if path.is_symlink() or not path.is_dir():
-            raise MalformedManifestError(N_("{path} is not a manifest folder."), path=path)
+            raise MalformedManifestError(
+                N_("{path} is not a manifest folder."), path=path, code="link" if path.is_symlink() else "folder"
+            )
         self.path = path
 
     def envelope(self) -> bytes:
@@ -118,6 +121,7 @@ class ManifestFolder:
             raise MalformedManifestError(
                 N_("The folder holds files that look like vetoes and are none."),
                 next_step=N_("Ask who put them there; until they are gone nothing runs."),
+                code="veto_name",
             )
         return [read_file(self.path / n, limit=MAX_ENVELOPE) for n in names]
 
@@ -233,7 +237,9 @@ def read_file(path: Path, *, limit: int, empty: bool = False) -> bytes:
     try:
         size = os.fstat(fd).st_size
         if size > limit:
-            raise MalformedManifestError(N_("{path} has {size} bytes; {limit} are allowed."), path=path, size=size, limit=limit)
+            raise MalformedManifestError(
+                N_("{path} has {size} bytes; {limit} are allowed."), path=path, size=size, limit=limit, code="too_large"
+            )
         parts: list[bytes] = []
         left = limit + 1
         while left > 0 and (part := os.read(fd, min(left, 1 << 20))):
@@ -243,9 +249,11 @@ def read_file(path: Path, *, limit: int, empty: bool = False) -> bytes:
         os.close(fd)
     raw = b"".join(parts)
     if len(raw) > limit:
-        raise MalformedManifestError(N_("{path} has {size} bytes; {limit} are allowed."), path=path, size=len(raw), limit=limit)
+        raise MalformedManifestError(
+            N_("{path} has {size} bytes; {limit} are allowed."), path=path, size=len(raw), limit=limit, code="too_large"
+        )
     if not raw and not empty:
-        raise MalformedManifestError(N_("{path} is empty."), path=path)
+        raise MalformedManifestError(N_("{path} is empty."), path=path, code="empty")
     return raw
 
 
@@ -255,11 +263,16 @@ def _open_regular(path: Path) -> int:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise MalformedManifestError(
-            N_("{path} cannot be read: {problem}."), path=path, problem=(error.strerror or "error").lower()
+            N_("{path} cannot be read: {problem}."),
+            path=path,
+            problem=(error.strerror or "error").lower(),
+            code="link" if error.errno == errno.ELOOP else "unreadable",
         ) from None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
         os.close(fd)
-        raise MalformedManifestError(N_("{path} is not a regular file."), path=path)
+        kind = "pipe" if stat.S_ISFIFO(mode) else "folder" if stat.S_ISDIR(mode) else "device"
+        raise MalformedManifestError(N_("{path} is not a regular file."), path=path, code=kind)
     return fd
 
 

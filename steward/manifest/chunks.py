@@ -20,7 +20,7 @@ from typing import Protocol
 import msgspec
 
 from steward.errors import MalformedManifestError, ManifestError
-from steward.manifest import merkle
+from steward.manifest import merkle, refusals
 from steward.manifest.census import Census, by_object
 from steward.manifest.codec import check_text, plain_bytes, refusal, texts
 from steward.manifest.format import MAX_CHUNK_RECORDS, MAX_LINE, WITH_TARGET, Chunk, Item, ItemsInfo
@@ -115,7 +115,7 @@ def write_items(
         total += len(raw)
         sink(raw)
     if not chunks:
-        raise MalformedManifestError(N_("A manifest needs at least one item."))
+        raise MalformedManifestError(N_("A manifest needs at least one item."), code="empty")
     info = ItemsInfo(
         bytes=total, records=census.records, chunk_records=chunk_records, root=tree.root().hex(), chunks=tuple(chunks)
     )
@@ -141,9 +141,9 @@ def check_table(info: ItemsInfo) -> None:
         or info.chunks[-1].records > info.chunk_records
         or any(c.bytes > c.records * (MAX_LINE + 1) for c in info.chunks)
     ):
-        raise MalformedManifestError(N_("The chunk table of the manifest contradicts itself."))
+        raise MalformedManifestError(N_("The chunk table of the manifest contradicts itself."), code="table")
     if merkle.root(bytes.fromhex(c.sha256) for c in info.chunks).hex() != info.root:
-        raise MalformedManifestError(N_("The tree head of the manifest is not that of its chunks."))
+        raise MalformedManifestError(N_("The tree head of the manifest is not that of its chunks."), code="tree_head")
 
 
 def read_chunk(source: ItemSource, offset: int, chunk: Chunk, number: int) -> bytes:
@@ -165,6 +165,7 @@ def _changed(number: int) -> MalformedManifestError:
         N_("The items are not those that were signed: chunk {chunk} differs."),
         next_step=N_("Nothing was done with it. Get the folder again from where it was signed."),
         chunk=number,
+        code="chunk_differs",
     )
 
 
@@ -176,6 +177,7 @@ def walk_chunks(source: ItemSource, info: ItemsInfo) -> Iterator[bytes]:
             next_step=N_("Nothing was done with it. Get the folder again from where it was signed."),
             size=source.size,
             signed=info.bytes,
+            code="size_differs",
         )
     offset = 0
     for number, chunk in enumerate(info.chunks):
@@ -229,7 +231,9 @@ def check_bytes(
 
 def _check_subject(found: str, signed: str) -> None:
     if found != signed:
-        raise MalformedManifestError(N_("The subject digest of the statement is not that of items.ndjson."))
+        raise MalformedManifestError(
+            N_("The subject digest of the statement is not that of items.ndjson."), code="subject_differs"
+        )
 
 
 def check_items(source: ItemSource, info: ItemsInfo, sha256: str) -> dict[str, int]:
@@ -255,7 +259,10 @@ def check_items(source: ItemSource, info: ItemsInfo, sha256: str) -> dict[str, i
     check_bytes(source, info, sha256, visit=visit)
     if census.records != info.records:
         raise MalformedManifestError(
-            N_("The manifest says {said} items and holds {found}."), said=info.records, found=census.records
+            N_("The manifest says {said} items and holds {found}."),
+            said=info.records,
+            found=census.records,
+            code="counts_differ",
         )
     if census.doubtful():
         _check_keys_exactly(source, info)
@@ -281,9 +288,12 @@ def parse_chunk(raw: bytes) -> list[Item]:
         items = _LINE.decode_lines(raw)
         again = _ENCODER.encode_lines(items)
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise refusal(error, "items.ndjson") from None
+        raise refusal(error, "items.ndjson", raw) from None
     if again != raw:
-        raise MalformedManifestError(N_("A line of items.ndjson is not written the one way a steward tool writes it."))
+        raise MalformedManifestError(
+            N_("A line of items.ndjson is not written the one way a steward tool writes it."),
+            code=refusals.of_lines(raw, again),
+        )
     return items
 
 
@@ -291,9 +301,9 @@ def _check_lines(raw: bytes, items: list[Item], census: Census) -> None:
     """Check one chunk's items. Work per item is kept small: a million must pass in seconds."""
     start, n = census.records, len(items)
     if [i.seq for i in items] != list(range(start, start + n)):
-        raise MalformedManifestError(N_("The items are not numbered 0, 1, 2 … without a gap."))
+        raise MalformedManifestError(N_("The items are not numbered 0, 1, 2 … without a gap."), code="numbering")
     if len(raw) > n * 512 and max(map(len, raw.split(b"\n"))) > MAX_LINE:
-        raise MalformedManifestError(N_("An item is longer than {limit} bytes."), limit=MAX_LINE)
+        raise MalformedManifestError(N_("An item is longer than {limit} bytes."), limit=MAX_LINE, code="line_too_long")
     if not plain_bytes(raw):
         for item in items:
             for text in texts(item):
@@ -344,7 +354,7 @@ def _check_rare(item: Item, census: Census) -> None:
 
 
 def _wrong(where: str) -> MalformedManifestError:
-    return MalformedManifestError(N_("An item of the manifest has a wrong {where}."), where=where)
+    return MalformedManifestError(N_("An item of the manifest has a wrong {where}."), where=where, code=f"wrong_{where}")
 
 
 def _check_keys_exactly(source: ItemSource, info: ItemsInfo) -> None:
@@ -355,13 +365,17 @@ def _check_keys_exactly(source: ItemSource, info: ItemsInfo) -> None:
         for item in parse_chunk(raw):
             key = (item.object, item.id)
             if key in seen:
-                raise MalformedManifestError(N_("The record {key} is in the manifest twice."), key=item.key)
+                raise MalformedManifestError(
+                    N_("The record {key} is in the manifest twice."), key=item.key, code="record_twice"
+                )
             seen.add(key)
             if item.action == "merge_into" and item.target is not None:
                 survivors.add((item.object, item.target))
     if survivors & seen:
         object, id = min(survivors & seen)
-        raise MalformedManifestError(N_("{key} shall survive a merge and is an item itself."), key=f"{object}/{id}")
+        raise MalformedManifestError(
+            N_("{key} shall survive a merge and is an item itself."), key=f"{object}/{id}", code="survivor_goes"
+        )
 
 
 def check_counts(said: dict[str, int], found: dict[str, int]) -> None:

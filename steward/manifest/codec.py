@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from steward.errors import MalformedManifestError, UnknownFieldError
+from steward.manifest import refusals
 from steward.messages import N_
 
 T = TypeVar("T")
@@ -67,12 +68,13 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[T], *, limit: int, what: st
         document = decoder.decode(raw)
         again = _ENCODER.encode(document)
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise refusal(error, what) from None
+        raise refusal(error, what, raw) from None
     if again != raw:
         raise MalformedManifestError(
             N_("The {what} is not written the one way a steward tool writes it."),
             next_step=N_("It was changed or made by another program; ask for the original."),
             what=what,
+            code=refusals.of_spelling(raw, again),
         )
     if not plain_bytes(raw):
         for text in texts(document):
@@ -80,7 +82,7 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[T], *, limit: int, what: st
     return document
 
 
-def refusal(error: Exception, what: str) -> MalformedManifestError | UnknownFieldError:
+def refusal(error: Exception, what: str, raw: bytes) -> MalformedManifestError | UnknownFieldError:
     """Return the refusal for an error of the decoder, with the place but never the value."""
     message = str(error)
     at = re.search(r"at `(\$[A-Za-z0-9_.\[\]]{0,80})`", message)
@@ -91,15 +93,22 @@ def refusal(error: Exception, what: str) -> MalformedManifestError | UnknownFiel
             next_step=N_("It might be a restriction, so nothing runs; install a newer steward."),
             what=what,
             place=place,
+            code=refusals.of_decoder(error, raw),
         )
-    return MalformedManifestError(N_("The {what} cannot be read: wrong form at {place}."), what=what, place=place)
+    return MalformedManifestError(
+        N_("The {what} cannot be read: wrong form at {place}."), what=what, place=place, code=refusals.of_decoder(error, raw)
+    )
 
 
 def check_size(size: int, *, limit: int, what: str) -> None:
     """Raise :class:`MalformedManifestError` where ``size`` bytes are none or above ``limit``."""
     if not 0 < size <= limit:
         raise MalformedManifestError(
-            N_("The {what} has {size} bytes; from 1 to {limit} are allowed."), what=what, size=size, limit=limit
+            N_("The {what} has {size} bytes; from 1 to {limit} are allowed."),
+            what=what,
+            size=size,
+            limit=limit,
+            code="too_large" if size else "empty",
         )
 
 
@@ -121,9 +130,11 @@ def check_text(text: str, *, what: str) -> None:
     """Raise :class:`MalformedManifestError` where a string breaks the string rules."""
     problem = problem_of(text)
     if problem == "hidden_character":
-        raise MalformedManifestError(N_("The {what} holds a control, bidirectional or zero-width character."), what=what)
+        raise MalformedManifestError(
+            N_("The {what} holds a control, bidirectional or zero-width character."), what=what, code=problem
+        )
     if problem:
-        raise MalformedManifestError(N_("The {what} holds text that is not in Unicode normal form C."), what=what)
+        raise MalformedManifestError(N_("The {what} holds text that is not in Unicode normal form C."), what=what, code=problem)
 
 
 def texts(document: Any) -> Iterator[str]:

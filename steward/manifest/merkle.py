@@ -95,9 +95,19 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     IndexError
         No such leaf.
     """
-    if not 0 <= index < len(leaves):
+    return proof_of_hashes([leaf_hash(leaf) for leaf in leaves], index)
+
+
+def proof_of_hashes(hashes: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+    """Return the same from leaf hashes, for trees whose leaves do not fit into memory.
+
+    Raises
+    ------
+    IndexError
+        No such leaf.
+    """
+    if not 0 <= index < len(hashes):
         raise IndexError(index)
-    hashes = [leaf_hash(leaf) for leaf in leaves]
 
     def path(part: Sequence[bytes], at: int) -> list[bytes]:
         if len(part) == 1:

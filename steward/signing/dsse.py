@@ -82,7 +82,9 @@ def unbase64(text: str) -> bytes:
     except (binascii.Error, ValueError):
         raw = b""
     if not raw or base64.b64encode(raw) != text.encode("ascii", "replace"):
-        raise MalformedManifestError(N_("The envelope holds text that is not base 64 as a steward tool writes it."))
+        raise MalformedManifestError(
+            N_("The envelope holds text that is not base 64 as a steward tool writes it."), code="not_base64"
+        )
     return raw
 
 
@@ -109,7 +111,7 @@ def read_envelope(raw: bytes, payload_type: str) -> Envelope:
         )
     ids = [s.keyid for s in envelope.signatures]
     if len(set(ids)) != len(ids):
-        raise MalformedManifestError(N_("A key stands twice among the signatures."))
+        raise MalformedManifestError(N_("A key stands twice among the signatures."), code="key_twice")
     return envelope
 
 
@@ -129,9 +131,11 @@ def add_signature(raw: bytes, payload_type: str, signer: Signer) -> bytes:
     """
     envelope = read_envelope(raw, payload_type)
     if any(s.keyid == signer.keyid for s in envelope.signatures):
-        raise MalformedManifestError(N_("This key has signed already."))
+        raise MalformedManifestError(N_("This key has signed already."), code="key_twice")
     if len(envelope.signatures) >= MAX_SIGNATURES:
-        raise MalformedManifestError(N_("The envelope holds {limit} signatures already; no more fit."), limit=MAX_SIGNATURES)
+        raise MalformedManifestError(
+            N_("The envelope holds {limit} signatures already; no more fit."), limit=MAX_SIGNATURES, code="signatures_full"
+        )
     body = envelope.body
     there = [(s.keyid, unbase64(s.sig)) for s in envelope.signatures]
     return seal(body, payload_type, [*there, (signer.keyid, signer.sign(pae(payload_type, body)))])

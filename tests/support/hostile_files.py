@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from steward.errors import StewardError
+from steward.manifest import merkle
 from steward.manifest_files import ManifestFolder, read_trust_folder
 from steward.signing import load_trust, read_trust, seal, verify
 from steward.signing.dsse import STATEMENT_PAYLOAD, pae
@@ -44,6 +47,35 @@ BYTES: dict[str, bytes] = {
 }  # fmt: skip
 
 
+DOCUMENT = {
+    "empty": "empty", "nul": "not_json", "nuls": "not_json", "space": "cut_off", "newline": "cut_off", "newlines": "cut_off", "bom": "byte_order_mark",
+    "utf-16": "byte_order_mark", "utf-32": "byte_order_mark", "latin-1": "not_utf8", "overlong": "not_utf8", "surrogate": "not_utf8", "cut utf-8": "not_utf8",
+    "null": "wrong_type", "true": "wrong_type", "number": "wrong_type", "string": "wrong_type", "array": "wrong_type", "object": "member_missing",
+    "open object": "cut_off", "open array": "wrong_type", "open string": "cut_off", "deep arrays": "too_deep", "deep objects": "too_deep",
+    "deep closed": "too_deep", "wide": "wrong_type", "many members": "unknown_member", "long string": "wrong_type", "long key": "unknown_member",
+    "escapes": "wrong_type", "digits": "number_out_of_range", "exponent": "number_out_of_range", "gzip": "not_utf8", "zip": "not_json", "zstd": "not_utf8",
+    "pickle": "not_utf8", "html": "not_json", "yaml": "not_json", "python": "not_json", "comment": "member_missing", "two documents": "member_missing",
+    "trailing comma": "unknown_member", "single quotes": "not_json", "cr": "member_missing", "form feed": "not_json", "random": "not_utf8",
+}  # fmt: skip
+"""The code of each of :data:`BYTES` where a document should be; items of another length are never parsed."""
+
+ELSEWHERE = {
+    **{("trust/1.dsse.json", name): "too_large" for name in ("deep objects", "wide", "many members", "long string", "long key", "escapes", "digits")},
+    # A signed payload is asked first which kind of statement it is; these answer, and say none.
+    **{("signed payload", name): "WrongPayloadTypeError" for name in ("object", "many members", "cr", "latin-1", "overlong", "surrogate")},
+}  # fmt: skip
+
+NUMBER = {
+    **dict.fromkeys(("NaN", "Infinity", "-Infinity", "00", "01", "0.0", "1.5", "1e1", "0x1"), "number_form"),
+    **dict.fromkeys(("1e999", "-1", "9007199254740992", "18446744073709551616", "9" * 4_301, "9" * 100_000), "number_out_of_range"),
+    **dict.fromkeys(("true", "false", "null", '"0"', "[]", "{}", "[0]"), "wrong_type"), "-0": "not_the_one_encoding", "١": "not_json",
+}  # fmt: skip
+
+
+def _text_code(text: str) -> str:
+    return "hidden_character" if len(text) == 1 and unicodedata.is_normalized("NFC", text) else "not_nfc"
+
+
 def _write(name: str, raw: bytes) -> Make:
     def make(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
@@ -68,18 +100,26 @@ def _sparse(size: int) -> Callable[[Path], None]:
     return make
 
 
-def corpus() -> Iterator[tuple[str, Make]]:
-    """Yield names and what to do to a good manifest folder (with ``trust`` below it)."""
+def corpus() -> Iterator[tuple[str, str, Make]]:
+    """Yield a name, the code it must end in, and what to do to a good manifest folder (with ``trust`` below it)."""
     for place in ("manifest.dsse.json", "items.ndjson", "trust/1.dsse.json", "veto-0123456789abcdef.dsse.json"):
         for name, raw in BYTES.items():
-            yield f"{place}: {name}", _write(place, raw)
+            code = "size_differs" if place == "items.ndjson" else ELSEWHERE.get((place, name), DOCUMENT[name])
+            yield f"{place}: {name}", code, _write(place, raw)
         if place.startswith("veto"):
             continue
-        for name, make in (
-            ("link", lambda p: p.symlink_to("/etc/hostname")), ("link to zero", lambda p: p.symlink_to("/dev/zero")), ("pipe", os.mkfifo),
-            ("folder", lambda p: p.mkdir()), ("10 GB of nothing", _sparse(10 << 30)), ("dangling link", lambda p: p.symlink_to("nowhere")),
+        large = "size_differs" if place == "items.ndjson" else "too_large"
+        for name, code, make in (
+            ("link", "link", lambda p: p.symlink_to("/etc/hostname")), ("link to zero", "link", lambda p: p.symlink_to("/dev/zero")),
+            ("pipe", "pipe", os.mkfifo), ("folder", "folder", lambda p: p.mkdir()), ("10 GB of nothing", large, _sparse(10 << 30)),
+            ("dangling link", "link", lambda p: p.symlink_to("nowhere")), ("nothing at all", "unreadable", lambda p: None),
         ):  # fmt: skip
-            yield f"{place}: {name}", _instead(place, make)
+            # Without its only version the folder is no trust store at all.
+            missing = place.startswith("trust") and name == "nothing at all"
+            yield f"{place}: {name}", "TrustError" if missing else code, _instead(place, make)
+    yield "a file that looks like a veto", "veto_name", _write("veto.json", b"{}")
+    yield "a veto with another ending", "veto_name", _write("veto-0123456789abcdef.dsse.json.bak", b"{}")
+    yield "ten gigabytes of one line", "chunk_differs", _one_line
     base = world.manifest(2)
 
     def signed(payload: bytes, items: bytes | None = None) -> Make:
@@ -95,26 +135,64 @@ def corpus() -> Iterator[tuple[str, Make]]:
 
     for name, raw in BYTES.items():
         if 0 < len(raw) < 2_900_000:
-            yield f"signed payload: {name}", signed(raw)
+            yield f"signed payload: {name}", ELSEWHERE.get(("signed payload", name), DOCUMENT[name]), signed(raw)
     for number in NUMBERS:
-        yield f"signed number {number[:20]}", signed(base.payload.replace(b'"canary":20', b'"canary":' + number.encode()))
+        yield (
+            f"signed number {number[:20]}",
+            NUMBER[number],
+            signed(base.payload.replace(b'"canary":20', b'"canary":' + number.encode())),
+        )
     for text in FORBIDDEN:
         spelled = json.dumps("1" + text, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        yield f"signed text {text!r}", signed(base.payload.replace(b'"version":"1"}', b'"version":' + spelled + b"}"))
+        yield (
+            f"signed text {text!r}",
+            _text_code(text),
+            signed(base.payload.replace(b'"version":"1"}', b'"version":' + spelled + b"}")),
+        )
         escaped = json.dumps("1" + text).encode()
-        yield f"signed escaped text {text!r}", signed(base.payload.replace(b'"version":"1"}', b'"version":' + escaped + b"}"))
+        # What JSON can only write escaped, or what stays as it is, is refused for what it is; the rest for being escaped.
+        code = _text_code(text) if ord(text[-1]) < 0x20 or (text == "\x7f" and b"\\" not in escaped) else "escape"
+        yield (
+            f"signed escaped text {text!r}",
+            code,
+            signed(base.payload.replace(b'"version":"1"}', b'"version":' + escaped + b"}")),
+        )
     for text in FORBIDDEN:
         line = json.dumps("9" + text, ensure_ascii=False).encode("utf-8", "surrogatepass")
         lines = base.items.replace(b'"41508680000000000001"', line)
-        yield f"item id {text!r}", _restated(base, lines)
-    for name, lines in {
-        "duplicate member": base.items.replace(b'"seq":1', b'"seq":1,"seq":1'), "long line": base.items.replace(b'"d-1"', b'"' + b"d" * 20_000 + b'"'),
-        "unknown member": base.items.replace(b'"reviewer":"bob"}', b'"reviewer":"bob","x":1}'), "path": base.items.replace(b'"object":"contact"', b'"object":"../contact"'),
-        "empty line": base.items.replace(b"\n", b"\n\n", 1), "carriage return": base.items.replace(b"\n", b"\r\n"), "same record": base.items.replace(b"0001", b"0000"),
-        "white space": base.items.replace(b'"seq":1', b'"seq": 1'), "big seq": base.items.replace(b'"seq":1', b'"seq":18446744073709551616'),
-        "reasons": base.items.replace(b'["stale.no_activity"]', b"[" + b",".join([b'"a"'] * 1_000) + b"]"),
+        yield f"item id {text!r}", _text_code(text), _restated(base, lines)
+    for (name, code), lines in {
+        ("duplicate member", "member_twice"): base.items.replace(b'"seq":1', b'"seq":1,"seq":1'), ("long line", "length"): base.items.replace(b'"d-1"', b'"' + b"d" * 20_000 + b'"'),
+        ("unknown member", "unknown_member"): base.items.replace(b'"reviewer":"bob"}', b'"reviewer":"bob","x":1}'), ("path", "wrong_object"): base.items.replace(b'"object":"contact"', b'"object":"../contact"'),
+        ("empty line", "white_space"): base.items.replace(b"\n", b"\n\n", 1), ("carriage return", "white_space"): base.items.replace(b"\n", b"\r\n"), ("same record", "record_twice"): base.items.replace(b"0001", b"0000"),
+        ("white space", "white_space"): base.items.replace(b'"seq":1', b'"seq": 1'), ("big seq", "number_out_of_range"): base.items.replace(b'"seq":1', b'"seq":18446744073709551616'),
+        ("reasons", "length"): base.items.replace(b'["stale.no_activity"]', b"[" + b",".join([b'"a"'] * 1_000) + b"]"),
+        ("one long reason", "line_too_long"): base.items.replace(b'"stale.no_activity"', b'"' + b"a" * 16_500 + b'"', 1),
+        ("a gap", "numbering"): base.items.replace(b'"seq":1', b'"seq":2'), ("a digest that is none", "wrong_preimage"): re.sub(rb'"preimage":"[0-9a-f]', b'"preimage":"g', base.items),
+        ("a target for a deletion", "wrong_target"): base.items.replace(b'"target":null', b'"target":"5"'), ("another action", "unknown_word"): base.items.replace(b"soft_delete", b"truncate_all"),
     }.items():  # fmt: skip
-        yield f"item: {name}", _restated(base, lines)
+        yield f"item: {name}", code, _restated(base, lines)
+
+
+def _one_line(folder: Path) -> None:
+    """An item file of ten gigabytes without a line feed, under a statement that says just that, properly signed."""
+    base = world.manifest(2)
+    statement = json.loads(base.payload)
+    size = 64 << 20
+    chunks = [[10_000, size, "0" * 64]] * 160
+    leaves = [bytes(32)] * 160
+    statement["predicate"]["items"] = {
+        "bytes": size * 160, "records": 1_600_000, "chunkRecords": 10_000, "root": merkle.root(leaves).hex(), "chunks": chunks,
+    }  # fmt: skip
+    statement["predicate"]["counts"] = {"contact/soft_delete": 1_600_000}
+    statement["predicate"]["snapshot"]["objects"] = {"contact": 2_000_000}
+    statement["predicate"]["limits"]["maxRecords"] = 2_000_000
+    payload = json.dumps(statement, separators=(",", ":"), ensure_ascii=False).encode()
+    signers = [world.signer(n) for n in ("bob", "cid", "eve")]
+    message = pae(STATEMENT_PAYLOAD, payload)
+    (folder / "manifest.dsse.json").write_bytes(seal(payload, STATEMENT_PAYLOAD, [(k.keyid, k.sign(message)) for k in signers]))
+    with (folder / "items.ndjson").open("wb") as file:
+        file.truncate(size * 160)
 
 
 def _restated(base: world.Made, lines: bytes) -> Make:
@@ -163,7 +241,7 @@ def main() -> int:
     check(where / "good")
     wrong: list[str] = []
     slowest, codes, count = (0.0, ""), {}, 0
-    for name, make in corpus():
+    for name, expected, make in corpus():
         folder = where / "case"
         shutil.copytree(where / "good", folder)
         make(folder)
@@ -172,7 +250,10 @@ def main() -> int:
             check(folder)
             wrong.append(f"{name}: accepted")
         except StewardError as error:
-            codes[type(error).__name__] = codes.get(type(error).__name__, 0) + 1
+            code = str(error.facts.get("code") or type(error).__name__)
+            codes[code] = codes.get(code, 0) + 1
+            if code != expected:
+                wrong.append(f"{name}: refused as {code}, expected {expected}")
         except Exception as error:
             wrong.append(f"{name}: {type(error).__name__}: {error}"[:200])
         slowest = max(slowest, (time.perf_counter() - start, name))
