@@ -245,6 +245,7 @@ class ReviewSession:
 
     def hold(self, case_id: str) -> str | None:
         """Claim the case on the screen; return who else has it, None where it is this reviewer's now."""
+        self.claims.look_around()
         if self.index.state[self.index.place(case_id)] != CaseState.DECIDED and not self.claims.has(case_id):
             self.claims.claim([case_id])
         return self.claims.taken.get(case_id)
