@@ -196,24 +196,26 @@ def life(view: View, target: str) -> str:
     return quote(name)
 
 
-def newest_rows(view: View, target: str, wanted: str) -> dict[str, str]:
+def newest_rows(view: View, target: str, wanted: str, *, business: bool = False) -> dict[str, str]:
     """Return customer id → ``object/id`` of the row that was the last activity, for the ids of a table ``wanted``.
+
+    With ``business`` the row that was the last business.
 
     Of several rows at the same instant the smallest key is named, so that the answer does not depend on threads.
     """
     parts = []
     for source in view.sources.values():
+        if business and source.entry.role not in BUSINESS:
+            continue
         for chain in chains(view.mapping, source.entry, target):
             if all(step in view.tables and view.has(step, column) for step, column in chain.steps):
                 rows = joined(chain, view.tables, f"s._id AS s_id, {source.date} AS moment", source.counts)
                 parts.append(f"SELECT target, {literal(source.entry.name + '/')} || s_id AS source_row, moment FROM ({rows})")  # noqa: S608
     if not parts:
         return {}
-    found = view.connection.execute(
-        f"SELECT w._id, min(e.source_row) FROM {wanted} w JOIN ({' UNION ALL '.join(parts)}) e ON e.target = w._id AND e.moment = w.last_at "  # noqa: S608
-        "GROUP BY 1"
-    ).fetchall()
-    return dict(found)
+    moment = "last_business" if business else "last_at"
+    rows = f"({' UNION ALL '.join(parts)}) e ON e.target = w._id AND e.moment = w.{moment}"
+    return dict(view.connection.execute(f"SELECT w._id, min(e.source_row) FROM {wanted} w JOIN {rows} GROUP BY 1").fetchall())  # noqa: S608
 
 
 def months_sql(view: View, entry: ObjectMapping, alias: str = "t") -> str:

@@ -27,6 +27,7 @@ from steward.policy import Holds, Policy
 from steward.records import RecordKey, Snapshot
 from steward.scoring.relations import of_roles
 from steward.scoring.staleness.activity import BUSINESS, View, life, look, months_sql, newest_rows
+from steward.scoring.staleness.expected import FIELD, estimates
 from steward.scoring.staleness.protect import Protector
 from steward.store import Workspace
 from steward.store.findings import evidence_table
@@ -126,9 +127,14 @@ def score_staleness(
             raise UsageError(N_("The snapshot has no object {object} that is mapped."), object=object)
         protections = Protector(view, entry, holds if holds is not None else Holds.absent()).compute()
         numbers = find_stale(view, entry)
-        sources = newest_rows(view, object, "_steward_stale")
+        known = Known(
+            newest_rows(view, object, "_steward_stale"),
+            newest_rows(view, object, "_steward_stale", business=True),
+            estimates(view, entry, "_steward_stale"),
+            next((u.name for u in of_roles(view.mapping, "user")), ""),
+        )
         frames: list[pa.Table] = []
-        for chunk in _evidence(view, entry, sources):
+        for chunk in _evidence(view, entry, known):
             frames.append(evidence_table(chunk))
             if progress is not None:
                 progress(len(chunk))
@@ -294,16 +300,27 @@ def _is_stale(policy: Policy) -> str:
     )
 
 
-def _evidence(view: View, entry: ObjectMapping, sources: Mapping[str, str]) -> Iterator[list[Evidence]]:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is looked up of stale records alone: the rows of the last activity and business, and what they may still buy."""
+
+    newest: Mapping[str, str]
+    business: Mapping[str, str]
+    expected: Mapping[str, tuple[str, str]]
+    users: str
+
+
+def _evidence(view: View, entry: ObjectMapping, known: Known) -> Iterator[list[Evidence]]:
     """Yield evidence of stale records in chunks, sorted by id."""
     cursor = view.connection.execute("SELECT * FROM _steward_stale ORDER BY _id")
     names = [d[0] for d in cursor.description or ()]
     while rows := cursor.fetchmany(_CHUNK):
-        yield [_one(view.policy, view.as_of, entry, dict(zip(names, row, strict=True)), sources) for row in rows]
+        yield [_one(view.policy, view.as_of, entry, dict(zip(names, row, strict=True)), known) for row in rows]
 
 
-def signals_of(entry: ObjectMapping, row: Mapping[str, Any], source: str) -> list[Signal]:
+def signals_of(entry: ObjectMapping, row: Mapping[str, Any], known: Known) -> list[Signal]:
     """Return the signals of one record, strongest first."""
+    source = known.newest.get(row["_id"], "")
     months = row["months"]
     last, created, own = row["last_at"], row["created"], f"{entry.name}/{row['_id']}"
     found: list[Signal] = []
@@ -330,11 +347,20 @@ def signals_of(entry: ObjectMapping, row: Mapping[str, Any], source: str) -> lis
         else:
             day = row["last_business"].date().isoformat()
             found.append(
-                Signal("business", "business", row["p_business"], day, f"{months} months", own, f"last business {day}")
+                Signal(
+                    "business",
+                    "business",
+                    row["p_business"],
+                    day,
+                    f"{months} months",
+                    known.business.get(row["_id"], own),
+                    f"last business {day}",
+                )
             )
     if row["p_owner"]:
         words = "it has no owner" if not row["owner"] else "its owner is no longer active"
-        found.append(Signal("owner", "owner", row["p_owner"], row["owner"], "active", own, words))
+        where = f"{known.users}/{row['owner']}" if row["owner"] and known.users else own
+        found.append(Signal("owner", "owner", row["p_owner"], row["owner"], "active", where, words))
     if row["p_reach"]:
         found.append(Signal("reach", "reach", row["p_reach"], None, "reachable", own, "it cannot be reached"))
     if row["p_children"]:
@@ -356,14 +382,17 @@ def _points(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def _one(policy: Policy, as_of: datetime, entry: ObjectMapping, row: Mapping[str, Any], sources: Mapping[str, str]) -> Evidence:
-    found = signals_of(entry, row, sources.get(row["_id"], ""))
+def _one(policy: Policy, as_of: datetime, entry: ObjectMapping, row: Mapping[str, Any], known: Known) -> Evidence:
+    found = signals_of(entry, row, known)
     total = round(sum(s.points for s in found), 2)
     values = []
     for signal in found:
         rest, stale = without(policy, found, signal, row["periods"])
         limit = f"{signal.limit}; without this: {_points(rest)}, {'still' if stale else 'not'} stale"
         values.append(ShownValue(signal.name, signal.value, limit, signal.source, signal.points))
+    if row["_id"] in known.expected:
+        number, where = known.expected[row["_id"]]
+        values.append(ShownValue(FIELD, number, "in the next 12 months by BG/NBD; for information, no points", where))
     reasons = "; ".join(s.words for s in found)
     sentence = f"{reasons[:1].upper()}{reasons[1:]}, as of {as_of.date().isoformat()}: {_points(total)} points of 100, stale from {policy.staleness.threshold}."
     rule = RULE if row["last_at"] is not None else RULE_NO_ACTIVITY
