@@ -24,6 +24,7 @@ from steward.store.decision_log import DecisionLog
 from steward.store.samples import Samples
 from steward.store.workspace import Workspace
 from tests.support.review import key, make_workspace, ordinary
+from tests.support.team import work_through
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 Desk = tuple[Workspace, Snapshot]
@@ -116,26 +117,14 @@ def test_opening_somebody_elses_case_says_so_and_deciding_it_asks(desk: Desk, lo
     boris.close()
 
 
-def _work(folder: Path, place: str, who: str, barrier: object, done: object) -> None:
-    with Workspace.open(folder, read_only=True) as ws, DecisionLog.open(place) as log:
-        work = ReviewSession(ws, ws.snapshot(), log, who)
-        work.select(View(kind="duplicate"))
-        barrier.wait()  # type: ignore[attr-defined]  # a multiprocessing barrier
-        while True:
-            work.refresh()
-            lines = work.reserve(count=2)
-            if not lines:
-                break
-            work.decide(work.page(lines[0], lines[0] + 1)[0].case_id, Intent(A.KEEP if who == "anna" else A.MERGE))
-        work.close()
-        done.put(who)  # type: ignore[attr-defined]  # a multiprocessing queue
-
-
 def test_two_kernels_at_once_share_the_work_and_nobody_decides_twice(folder: Path, place: str) -> None:
     context = multiprocessing.get_context("spawn")
     DecisionLog.open(place).close()
-    barrier, done = context.Barrier(2), context.Queue()
-    people = [context.Process(target=_work, args=(folder, place, who, barrier, done)) for who in ("anna", "boris")]
+    barrier = context.Barrier(2)
+    people = [
+        context.Process(target=work_through, args=(folder, place, who, action, barrier))
+        for who, action in (("anna", A.KEEP), ("boris", A.MERGE))
+    ]
     for process in people:
         process.start()
     for process in people:
