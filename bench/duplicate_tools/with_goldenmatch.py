@@ -29,7 +29,7 @@ def main():
         found = goldenmatch.dedupe_df(read, config=goldenmatch.auto_configure_probabilistic_df(read))
     else:
         found = goldenmatch.dedupe(table)
-    with open(table, encoding="utf-8", newline="") as stream:
+    with Path(table).open(encoding="utf-8", newline="") as stream:
         names = [row[0] for row in csv.reader(stream)][1:]
     with (out / "pairs.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)

@@ -58,12 +58,16 @@ def main():
         for rule in spec["training_rules"]:
             linker.training.estimate_parameters_using_expectation_maximisation(block_on(*rule))
     pairs = linker.inference.predict(threshold_match_probability=spec["keep_from"])
-    clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(pairs, threshold_match_probability=spec["cluster_at"])
+    clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(
+        pairs, threshold_match_probability=spec["cluster_at"]
+    )
     relation = pairs.physical_name
     connection.execute(
         f"COPY (SELECT unique_id_l, unique_id_r, match_probability FROM {relation}) TO '{out / 'pairs.csv'}' (HEADER)"
     )
-    connection.execute(f"COPY (SELECT unique_id, cluster_id FROM {clusters.physical_name}) TO '{out / 'clusters.csv'}' (HEADER)")
+    connection.execute(
+        f"COPY (SELECT unique_id, cluster_id FROM {clusters.physical_name}) TO '{out / 'clusters.csv'}' (HEADER)"
+    )
     if spec.get("save_model"):
         linker.misc.save_model_to_json(spec["save_model"], overwrite=True)
     (out / "run.json").write_text(json.dumps({"peak_mib": peak_mib()}))
