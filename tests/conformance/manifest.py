@@ -4,12 +4,15 @@
 manifest, a trust folder and a ``context.json``; the verifier is called as
 
     COMMAND verify --manifest DIR --trust DIR --context FILE
+    COMMAND plan   --manifest DIR --trust DIR --context FILE
 
-and must exit 0 where the manifest may run and otherwise with 7 (manifest), 8 (trust) or 6 (policy), printing one JSON object
-with ``accepted`` and, when refused, ``reason``. ``context.json`` holds ``pin``, ``now``, ``tenant``, ``system``,
-``environment``, ``tool``, ``trustAtLeast``, ``policies`` {digest: {maxRecords, maxPercentOfObject}}, ``ledger`` {manifest id:
-{digest, finished}}. Without ``--command`` steward's own verifier is called in this process; ``python -m
-tests.conformance.manifest verify …`` is that verifier as a command.
+``verify`` must exit 0 where the manifest may run now. ``plan`` looks at a manifest that need not be approved yet: it asks for
+everything but approvals, the start, the ledger and a veto of the whole, and exits 0 where nothing else stands against it. Both
+exit otherwise with 7 (manifest), 8 (trust) or 6 (policy), and print one JSON object with ``accepted`` and, when refused,
+``reason``; ``plan`` adds ``counts`` {object/action: records} and ``missing`` {object: roles that nobody has taken}.
+``context.json`` holds ``pin``, ``now``, ``tenant``, ``system``, ``environment``, ``tool``, ``trustAtLeast``, ``policies``
+{digest: {maxRecords, maxPercentOfObject}}, ``ledger`` {manifest id: {digest, finished}}. Without ``--command`` steward's own
+verifier is called in this process; ``python -m tests.conformance.manifest verify …`` is that verifier as a command.
 """
 
 from __future__ import annotations
@@ -25,11 +28,12 @@ from pathlib import Path
 
 from steward.errors import StewardError
 from steward.manifest_files import ManifestFolder, read_trust_folder
-from steward.signing import LedgerEntry, PolicyInForce, VerifyContext, load_trust, verify
-from tests.conformance.manifest_cases import CASES, Case
+from steward.signing import LedgerEntry, PolicyInForce, VerifyContext, examine, load_trust, verify
+from steward.signing.summary import missing_seats
+from tests.conformance.manifest_cases import CASES, Case, exit_code
 
 
-def check(manifest: Path, trust: Path, context: Path) -> tuple[int, dict[str, object]]:
+def check(manifest: Path, trust: Path, context: Path, verb: str = "verify") -> tuple[int, dict[str, object]]:
     """steward's verifier over files: exit code and what it prints."""
     said = json.loads(context.read_text(encoding="utf-8"))
     now = datetime.fromisoformat(said["now"])
@@ -47,6 +51,10 @@ def check(manifest: Path, trust: Path, context: Path) -> tuple[int, dict[str, ob
             vetoes=folder.vetoes(),
         )
         with folder.items() as items:
+            if verb == "plan":
+                seen = examine(folder.envelope(), items, store, here)
+                missing = {o: seats for o, seats in missing_seats(seen, store).items() if seats}
+                return 0, {"accepted": True, "digest": seen.digest, "counts": seen.predicate.counts, "missing": missing}
             found = verify(folder.envelope(), items, store, here)
             return 0, {
                 "accepted": True,
@@ -59,35 +67,33 @@ def check(manifest: Path, trust: Path, context: Path) -> tuple[int, dict[str, ob
 
 
 def run_case(case: Case, folder: Path, command: str | None) -> str | None:
-    """Run one case; return what is wrong, or None."""
+    """Run one case with both verbs; return what is wrong, or None."""
     case.write(folder)
-    words = [
-        "--manifest",
-        str(folder / "manifest"),
-        "--trust",
-        str(folder / "trust"),
-        "--context",
-        str(folder / "context.json"),
-    ]
-    if command is None:
-        code, said = check(folder / "manifest", folder / "trust", folder / "context.json")
-    else:
-        done = subprocess.run(
-            [*shlex.split(command), "verify", *words], capture_output=True, text=True, timeout=60, check=False
-        )
-        code, said = done.returncode, json.loads(done.stdout or "{}")
-    if code != case.exit_code:
-        return f"exit code {code}, expected {case.exit_code}: {said}"
-    if said.get("accepted") is not (case.exit_code == 0):
-        return f"printed {said}"
-    if command is None and case.reason and said.get("reason") != case.reason:
-        return f"refused as {said.get('reason')}, expected {case.reason}: {said.get('message')}"
+    where = [folder / "manifest", folder / "trust", folder / "context.json"]
+    for verb, reason in (("verify", case.reason), ("plan", case.plan_reason)):
+        if command is None:
+            code, said = check(*where, verb)
+        else:
+            words = [w for pair in zip(("--manifest", "--trust", "--context"), map(str, where), strict=True) for w in pair]
+            done = subprocess.run(
+                [*shlex.split(command), verb, *words], capture_output=True, text=True, timeout=60, check=False
+            )
+            code, said = done.returncode, json.loads(done.stdout or "{}")
+        expected = exit_code(reason)
+        if code != expected:
+            return f"{verb}: exit code {code}, expected {expected}: {said}"
+        if said.get("accepted") is not (expected == 0):
+            return f"{verb}: printed {said}"
+        if command is None and reason and said.get("reason") != reason:
+            return f"{verb}: refused as {said.get('reason')}, expected {reason}: {said.get('message')}"
+        if verb == "plan" and expected == 0 and case.missing is not None and said.get("missing") != case.missing:
+            return f"plan: missing {said.get('missing')}, expected {case.missing}"
     return None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance.manifest", description=__doc__)
-    parser.add_argument("verb", nargs="?", choices=("verify",))
+    parser.add_argument("verb", nargs="?", choices=("verify", "plan"))
     for name in ("manifest", "trust", "context"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--command")
@@ -95,7 +101,7 @@ def main() -> int:
     parser.add_argument("--only")
     args = parser.parse_args()
     if args.verb:
-        code, said = check(args.manifest, args.trust, args.context)
+        code, said = check(args.manifest, args.trust, args.context, args.verb)
         print(json.dumps(said))
         return code
     wrong = 0
@@ -103,7 +109,7 @@ def main() -> int:
         if args.only and args.only not in name:
             continue
         if args.list:
-            print(f"{name:<48}{case.exit_code}  {case.reason}")
+            print(f"{name:<48}{exit_code(case.reason)}  {case.reason}")
             continue
         with tempfile.TemporaryDirectory() as folder:
             problem = run_case(case, Path(folder), args.command)

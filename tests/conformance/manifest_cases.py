@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import msgspec
 
 import steward.errors as errors
 from steward.errors import StewardError
-from steward.manifest import RelatedSet, Survivor
+from steward.manifest import RESTORE_TYPE, Item, RelatedSet, Survivor, encode_item
 from steward.manifest.format import BackupRef, Limits, PolicyRef, Proposer, Subject, VetoPredicate
 from steward.signing import make_veto, read_trust, seal
 from steward.signing.dsse import STATEMENT_PAYLOAD, pae
@@ -25,9 +26,21 @@ replace = msgspec.structs.replace
 RELATED = RelatedSet(object="note", field="contact_id", rule="detach", target=None, count=2, digest="a" * 64)
 
 
+def exit_code(reason: str) -> int:
+    """Exit code of a refusal; 0 for none."""
+    if not reason:
+        return 0
+    kind: type[StewardError] = getattr(errors, reason)
+    return kind.exit_code
+
+
 @dataclass
 class Case:
-    """One case; ``reason`` is steward's name for the refusal, which others need not share."""
+    """One case; ``reason`` is steward's name for the refusal, which others need not share.
+
+    ``planned``: nothing but approvals, start, ledger or a veto of the whole is against it, so ``plan`` accepts it;
+    ``missing`` are the roles that ``plan`` says nobody has taken.
+    """
 
     reason: str = ""
     made: world.Made = field(default_factory=lambda: manifest(3))
@@ -39,12 +52,13 @@ class Case:
     edit_items: Callable[[bytes], bytes] | None = None
     after: Callable[[Path], None] | None = None
 
+    planned: bool = False
+    missing: dict[str, list[str]] | None = None
+
     @property
-    def exit_code(self) -> int:
-        if not self.reason:
-            return 0
-        kind: type[StewardError] = getattr(errors, self.reason)
-        return kind.exit_code
+    def plan_reason(self) -> str:
+        """The refusal of ``plan``, which does not ask whether it is approved, begun, done or vetoed."""
+        return "" if self.planned else self.reason
 
     def write(self, folder: Path) -> None:
         """Lay the case out."""
@@ -103,11 +117,39 @@ def _swap(folder: Path, name: str, make: Callable[[Path], None]) -> None:
 
 
 def _digest(made: world.Made) -> str:
-    import hashlib
-
     return hashlib.sha256(made.payload).hexdigest()
 
 
+def _forged(*items: Item, signers: Sequence[str] = ("bob", "cid", "dan"), reason: str = "MalformedManifestError") -> Case:
+    """Items that no steward tool writes, under a statement that fits them, properly signed by everybody it needs."""
+    lines = b"".join(encode_item(i) + b"\n" for i in items)
+    digest = hashlib.sha256(lines)
+    statement = json.loads(manifest(1).payload)
+    statement["subject"][0]["digest"]["sha256"] = digest.hexdigest()
+    counts: dict[str, int] = {}
+    for i in items:
+        counts[f"{i.object}/{i.action}"] = counts.get(f"{i.object}/{i.action}", 0) + 1
+    said = statement["predicate"]
+    said["counts"] = dict(sorted(counts.items()))
+    said["snapshot"]["objects"] = dict.fromkeys(sorted({i.object for i in items}), 100_000)
+    said["items"] |= {
+        "bytes": len(lines), "records": len(items), "chunks": [[len(items), len(lines), digest.hexdigest()]],
+        "root": hashlib.sha256(b"\0" + digest.digest()).hexdigest(),
+    }  # fmt: skip
+    payload = json.dumps(statement, separators=(",", ":"), ensure_ascii=False).encode()
+    message = pae(STATEMENT_PAYLOAD, payload)
+    raw = seal(payload, STATEMENT_PAYLOAD, [(signer(n).keyid, signer(n).sign(message)) for n in signers])
+    return Case(reason, edit_envelope=lambda _raw: raw, edit_items=lambda _raw: lines)
+
+
+def _restore(_raw: bytes) -> bytes:
+    """A restore manifest, properly signed, where a deletion is expected."""
+    plain = json.loads(manifest(1).payload) | {"predicateType": RESTORE_TYPE}
+    payload = json.dumps(plain, separators=(",", ":"), ensure_ascii=False).encode()
+    return seal(payload, STATEMENT_PAYLOAD, [(signer("bob").keyid, signer("bob").sign(pae(STATEMENT_PAYLOAD, payload)))])
+
+
+SURVIVOR = Survivor(version="1", preimage="a" * 64)
 HARD = manifest([item(0, action="hard_delete")])
 MERGE = manifest(
     [
@@ -146,6 +188,20 @@ CASES: dict[str, Case] = {
     "ok/steward-of-one-object": Case(made=manifest([item(0, object="deal")]), signers=("fay",)),
     "ok/children-detached": Case(made=manifest([item(0, related=(RELATED,))])),
     "ok/anonymise": Case(made=manifest([item(0, action="anonymise")]), signers=("bob", "dan")),
+    "ok/whole-merge-of-two-losers": Case(
+        made=manifest(
+            [
+                item(0, action="merge_into", target="77", survivor=SURVIVOR, choices={"email": "77"}, related=(replace(RELATED, rule="move"),)),
+                item(1, action="merge_into", target="77", survivor=SURVIVOR, choices={"phone": item(1).id}, related=(replace(RELATED, field="owner_id", rule="detach"),)),
+            ]
+        ),
+        signers=("bob", "cid"),
+    ),
+    "ok/cascade-lists-each-child-before-its-parent": Case(made=manifest([item(0, object="note"), item(1, object="note"), item(2)])),
+    "ok/reassign": Case(made=manifest([item(0, action="reassign", target="5")])),
+    "ok/children-reassigned": Case(made=manifest([item(0, related=(replace(RELATED, rule="reassign", target="9"),))])),
+    "ok/user-deactivated-by-two": Case(made=manifest([item(0, object="user", action="deactivate_user")]), signers=("bob", "cid")),
+    "ok/forged-statement-over-honest-items": _forged(item(0), item(1), reason=""),
     # People ----------------------------------------------------------------------------------------------------------
     "people/nobody-signed": Case("ThresholdNotMetError", signers=()),
     "people/proposer-alone": Case("ThresholdNotMetError", signers=("ada",)),
@@ -236,6 +292,26 @@ CASES: dict[str, Case] = {
     "items/link": Case("MalformedManifestError", after=lambda f: _swap(f, "items.ndjson", lambda p: p.symlink_to("/dev/zero"))),
     "items/pipe": Case("MalformedManifestError", after=lambda f: _swap(f, "items.ndjson", lambda p: os.mkfifo(p))),
     "items/missing": Case("MalformedManifestError", after=lambda f: (f / "manifest" / "items.ndjson").unlink()),
+    "items/record-twice": _forged(item(0), item(1, id=item(0).id)),
+    "items/gap-in-the-numbers": _forged(item(0), item(2)),
+    "items/deletion-with-a-target": _forged(item(0, target="5")),
+    "items/reassign-without-a-target": _forged(item(0, action="reassign")),
+    "items/merge-into-itself": _forged(item(0, action="merge_into", target=item(0).id, survivor=SURVIVOR)),
+    "items/merge-without-the-survivor-as-reviewed": _forged(item(0, action="merge_into", target="77")),
+    "items/survivor-that-is-deleted-itself": _forged(item(0, action="merge_into", target=item(1).id, survivor=SURVIVOR), item(1)),
+    "items/chosen-values-without-a-merge": _forged(item(0, choices={"email": "77"})),
+    "items/children-moved-without-a-merge": _forged(item(0, related=(replace(RELATED, rule="move"),))),
+    "items/children-reassigned-to-nobody": _forged(item(0, related=(replace(RELATED, rule="reassign"),))),
+    "items/children-detached-to-somebody": _forged(item(0, related=(replace(RELATED, target="9"),))),
+    "items/child-sets-out-of-order": _forged(item(0, related=(replace(RELATED, object="task"), RELATED))),
+    "items/child-set-twice": _forged(item(0, related=(RELATED, RELATED))),
+    "items/rule-that-lets-the-server-cascade": _forged(item(0, related=(replace(RELATED, rule="cascade"),))),
+    "items/restore-among-deletions": _forged(item(0, action="restore")),
+    "items/digest-that-is-none": _forged(item(0, preimage="G" * 64)),
+    "items/object-that-is-a-path": _forged(item(0, object="../contact")),
+    "items/hidden-character-in-an-id": _forged(item(0, id="4150868\u200b")),
+    "items/float-for-a-score": _forged(item(0, score=93.12)),
+    "statement/restore-instead": Case("WrongPayloadTypeError", edit_envelope=_restore),
     # Limits ----------------------------------------------------------------------------------------------------------
     "limits/policy-records": Case("LimitExceededError", context={"policies": {POLICY: {"maxRecords": 2, "maxPercentOfObject": 10_000}}}),
     "limits/policy-percent": Case("LimitExceededError", context={"policies": {POLICY: {"maxRecords": 9, "maxPercentOfObject": 0}}}),
@@ -260,3 +336,21 @@ CASES: dict[str, Case] = {
     "trust/backwards-in-time": Case("TrustError", trust=_chain({"issued": NOW - 40 * DAY})),
     "trust/revoked-root-key": Case("ThresholdNotMetError", trust=_chain({"revoked": world.Revoked(keys=(signer("root rex").keyid,), manifests=())})),
 }  # fmt: skip
+
+for _name, _case in CASES.items():
+    if _name.startswith("people/") and _case.reason == "ThresholdNotMetError":
+        _case.planned = True
+for _name in ("time/before-its-start", "again/replay", "again/same-id-other-bytes", "again/vetoed"):
+    CASES[_name].planned = True
+for _name, _missing in {
+    "ok/one-steward-soft-delete": {},
+    "ok/hard-delete-with-privacy": {},
+    "people/nobody-signed": {"contact": ["steward"]},
+    "people/proposer-alone": {"contact": ["steward"]},
+    "people/one-for-a-merge": {"contact": ["steward"]},
+    "people/one-person-two-keys": {"contact": ["steward"]},
+    "people/hard-delete-without-privacy": {"contact": ["privacy"]},
+    "people/large-without-owner": {"contact": ["owner"]},
+    "people/anonymise-by-one": {"contact": ["steward"]},
+}.items():
+    CASES[_name].missing = _missing
