@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from steward.scoring.duplicates import pinyin
 from steward.scoring.duplicates.words import (
     HAN_BRANCH_WORDS,
     HAN_FAMILIAR,
@@ -136,10 +137,7 @@ _ONE_SURNAME = {"萧": "肖", "阎": "闫", "傅": "付", "戴": "代"}
 @lru_cache(maxsize=50_000)
 def readings_of(char: str) -> tuple[str, ...]:
     """Return the toneless readings of a character, commonest first."""
-    from pypinyin import Style, pinyin
-
-    found = pinyin(char, style=Style.NORMAL, heteronym=True, errors="ignore", v_to_u=False)
-    return tuple(dict.fromkeys(r.replace("v", "u").replace("ü", "u") for r in found[0])) if found and found[0] else (char,)
+    return tuple(dict.fromkeys(r.replace("v", "u") for r in pinyin.readings(char)))
 
 
 @lru_cache(maxsize=20_000)

@@ -11,17 +11,15 @@ bytes. Left to others: which standard form a column gets (``profile``), comparin
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources
-from pathlib import Path
 
 import polars as pl
 
+from steward.scoring.duplicates.pinyin import readings
 from steward.scoring.duplicates.words import (
     COMPANY_CONNECTORS,
     GENERATION,
@@ -69,33 +67,8 @@ def _simplified() -> dict[int, str]:
     return table
 
 
-class _Syllables(dict[str, str]):
-    """The commonest reading of each Chinese character, read from pypinyin's table without its phrases.
-
-    Importing the package reads two megabytes of phrases, which take longer than a small table; single characters need none.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        found = importlib.util.find_spec("pypinyin")
-        places = list(found.submodule_search_locations or ()) if found else []
-        text = (Path(places[0]) / "pinyin_dict.json").read_text(encoding="utf-8") if places else "{}"
-        self.readings: dict[str, str] = json.loads(text)
-
-    def __missing__(self, char: str) -> str:
-        marked = self.readings.get(str(ord(char)), char).split(",")[0]
-        plain = "".join(c for c in unicodedata.normalize("NFD", marked) if c not in "\u0300\u0301\u0304\u030c")
-        self[char] = unicodedata.normalize("NFC", plain).replace("ü", "v")
-        return self[char]
-
-
-@lru_cache(maxsize=1)
-def _syllables() -> _Syllables:
-    return _Syllables()
-
-
 def _syllable(char: str) -> str:
-    return _syllables()[char]
+    return readings(char)[0]
 
 
 _SURNAME_READINGS = {
