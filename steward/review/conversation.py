@@ -24,6 +24,7 @@ from steward.errors import DecisionError, StewardError
 from steward.messages import N_, _
 from steward.review.cases import CaseState, View
 from steward.review.intent import ConfirmationNeededError, Intent, sentence
+from steward.review.learning import Teaching
 from steward.review.session import Bulk, Group, ReviewSession
 from steward.review.shown import Shown
 from steward.review.survivor import check_rule
@@ -49,6 +50,7 @@ class Conversation:
     def __init__(self, session: ReviewSession, send: Callable[[Message], None], *, blind: bool = False) -> None:
         self.session, self._send = session, send
         self.shown = Shown(session, blind=blind)
+        self._teaching = Teaching(session)
         self._sent: set[str] = set()
         self._bulk: Bulk | None = None
 
@@ -181,6 +183,16 @@ class Conversation:
         self._sent.clear()
         self._send({"type": "bulk_decided", "token": message.get("token"), "sentence": self._done(group)})
         self._send_view(start=self._first_line())
+
+    def _on_learn(self, message: Mapping[str, Any]) -> None:
+        """What the decisions would change in the scoring; shown before anybody accepts it."""
+        if self.shown.blind:
+            raise DecisionError(N_("Scores are hidden (blind mode)."))
+        self._send(self._teaching.preview(str(message.get("object") or "")) | {"token": message.get("token")})
+
+    def _on_learn_accept(self, message: Mapping[str, Any]) -> None:
+        file = self._teaching.accept(self.session.today())
+        self._send({"type": "learned", "token": message.get("token"), "file": file.name})
 
     # ------------------------------------------------------------------ answers
 

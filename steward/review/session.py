@@ -126,7 +126,7 @@ class ReviewSession:
     ) -> None:
         if not reviewer.strip():
             raise DecisionError(N_("A decision needs a named reviewer."))
-        self.snapshot, self.log, self.reviewer = snapshot, log, reviewer.strip()
+        self.ws, self.snapshot, self.log, self.reviewer = ws, snapshot, log, reviewer.strip()
         self._now, self._new_id = now, new_id
         self.index = CaseIndex(ws, snapshot)
         self.source = Source(ws, snapshot, self.index, holds)

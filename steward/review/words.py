@@ -142,6 +142,20 @@ _WORDS = {
     "split": N_("Split from here on"),
     "until_day": N_("or until the day"),
     "to_whom": N_("To whom"),
+    "learn": N_("What the decisions teach"),
+    "working": N_("This is being worked out…"),
+    "lesson_from": N_("Pairs merged: {together}, told apart: {apart}."),
+    "lesson_better": N_("Judged on decisions not learned from: {before} of {all} right before, {after} after."),
+    "lesson_worse": N_(
+        "The learned weights do no better on decisions they have not seen ({before} of {all} right before, {after} after): keep the old ones."
+    ),
+    "lesson_pairs": N_("Pairs that rise above the cut: {gained}; that fall below it: {lost}."),
+    "lesson_weights": N_("Weights in bits that would change"),
+    "lesson_level": N_("level"),
+    "lesson_before": N_("before"),
+    "lesson_after": N_("after"),
+    "lesson_accept": N_("Accept for the next scoring"),
+    "lesson_written": N_("Accepted: score again with --definition {file}"),
     "press_again": N_("Press the button again to confirm."),
     "more_members": N_("{count} more members are not shown; a decision concerns them as well."),
 }

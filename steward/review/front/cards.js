@@ -55,3 +55,24 @@ function toldCard(p, s, c) {
     if (x.reason) put(li, "div", "sr-lv", x.reason);
   }
 }
+
+// What the decisions would change in the scoring, in numbers and examples; nothing changes before somebody accepts it.
+function lessonShown(p, d, m) {
+  d.querySelector(".sr-plan")?.remove(); d.querySelector(".sr-actions")?.remove();
+  const plan = put(d, "div", "sr-plan"), n = (x) => p.number.format(x);
+  put(plan, "p", "sr-big", p.t("lesson_from", { together: n(m.together), apart: n(m.apart) }));
+  put(plan, "p", m.better ? "" : "sr-block", p.t(m.better ? "lesson_better" : "lesson_worse", { before: n(m.right[0]), after: n(m.right[1]), all: n(m.of) }));
+  put(plan, "p", "", p.t("lesson_pairs", { gained: n(m.gained), lost: n(m.lost) }));
+  put(plan, "p", "", m.fates.map(([word, count]) => `${word}: ${n(count)}`).join(" · "));
+  if (m.weights.length) {
+    const scroll = focusable(put(plan, "div", "sr-scroll")); scroll.tabIndex = 0; scroll.setAttribute("role", "region"); scroll.setAttribute("aria-label", p.t("lesson_weights"));
+    const table = put(scroll, "table", "sr-table sr-one"), head = put(put(table, "thead"), "tr"), body = put(table, "tbody");
+    for (const name of ["field", "level", "before", "after"]) put(head, "th", "", p.t(name === "field" ? name : "lesson_" + name)).scope = "col";
+    for (const w of m.weights) { const tr = put(body, "tr"); put(tr, "th", "sr-field", w.field).scope = "row"; put(tr, "td", "", w.level); put(tr, "td", "", p.bits.format(w.before)); put(tr, "td", "", p.bits.format(w.after)); }
+  }
+  if (m.examples.length) { const ul = put(plan, "ul", "sr-risky"); for (const x of m.examples) put(ul, "li", "", `${x.fate} (${x.records}): ${x.before.join(" | ") || "–"} → ${x.after.join(" | ") || "–"}`); }
+  const row = put(d, "div", "sr-actions");
+  const yes = p.button(row, "", p.t("lesson_accept"), "", () => p.say({ type: "learn_accept", token: ++p.token }));
+  p.button(row, "", p.t("cancel"), "Esc", () => p.closeDialog());
+  yes.focus();
+}

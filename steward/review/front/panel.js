@@ -10,7 +10,7 @@ const KEYS = { m: "merge_into", d: "delete", p: "keep", n: "not_duplicate", a: "
                o: "reassign", z: "deactivate_user" };
 const KEY_OF = Object.fromEntries(Object.entries(KEYS).map(([k, a]) => [a, k.toUpperCase()]));
 // Keys that mean something, and those among them that concern the case on the screen.
-const KNOWN = /^([a-z/ ]|[1-9]|Arrow\w+|Page\w+|Home|End)$/, NEEDS_CASE = /^([mdpnaleczosxtvb]|[1-9]|ArrowLeft|ArrowRight)$/;
+const KNOWN = /^([a-z/ ]|[1-9]|Arrow\w+|Page\w+|Home|End)$/, NEEDS_CASE = /^([mdpnaleczosxtvbw]|[1-9]|ArrowLeft|ArrowRight)$/;
 const PATIENCE = 15_000;  // ms without an answer, after which the panel says that nothing is known to be saved
 const STILL_HERE = 30_000;  // ms between two signs that somebody is at the screen, which keep the claim on its case
 const ASK = new Set(["defer", "escalate", "comment", "reassign"]);
@@ -141,6 +141,8 @@ class Panel {
       case "refused": if (this.dialog) this.dialogError(m.sentence); else { this.settle(m, false); this.warn(m.sentence); } this.letGo(m.token); break;
       case "failed": this.settle(m, false); this.warn(this.t("defect", { kind: m.kind })); this.letGo(m.token); break;
       case "bulk": this.bulkPlanned(m); break;
+      case "lesson": if (this.dialog) lessonShown(this, this.dialog, m); break;
+      case "learned": this.closeDialog(); this.mark(this.t("lesson_written", { file: m.file })); break;
       case "picture": this.pictures?.hear(m); break;
     }
   }
@@ -418,7 +420,7 @@ class Panel {
     hint(["J", "K"], `${this.t("next")} / ${this.t("previous")}`);
     if (c && c.kind === "duplicate") { hint(["←", "→"], this.t("members")); hint(["S"], this.t("choose_survivor")); hint(["X"], this.t("take_out")); hint(["T"], this.t("split")); hint(["V"], this.t("only_differences")); }
     hint(["U", "R"], `${this.t("undo")} / ${this.t("redo")}`); hint(["␣"], this.t("mark")); hint(["B"], this.t(this.marked.size ? "bulk_marked" : "bulk")); hint(["/"], this.t("search").split(":")[0]);
-    hint(["C"], this.t("do_comment")); hint(["O"], this.t("do_reassign")); hint(["G"], this.t("pictures"));
+    hint(["C"], this.t("do_comment")); hint(["O"], this.t("do_reassign")); hint(["G"], this.t("pictures")); hint(["W"], this.t("learn"));
   }
 
   // ---------------------------------------------------------------- keys
@@ -457,6 +459,7 @@ class Panel {
     else if (k === "u") { done(); this.say({ type: shift ? "redo" : "undo", token: ++this.token }); } else if (k === "r") { done(); this.say({ type: "redo", token: ++this.token }); }
     else if (k === "/") { done(); this.search.focus(); this.search.select(); } else if (k === "b") { done(); this.openBulk(); }
     else if (k === "Escape") { done(); this.held = []; if (this.armed) { this.armed = null; this.paintFoot(this.current()); } this.strip.hidden = true; this.list.focus(); }
+    else if (k === "w") { done(); this.openLesson(); }
     else if (k === "g") { done(); this.openPictures(); }
     else if (KEYS[k]) { done(); this.act(KEYS[k]); }
     else known = false;
@@ -541,6 +544,13 @@ class Panel {
     });
     this.button(row, "", this.t("cancel"), "Esc", () => this.closeDialog());
     (days || to || owner || reason).focus();
+  }
+
+  openLesson() {
+    const c = this.current(); if (!c || c.kind !== "duplicate") { this.warn(this.t("not_here", { action: this.t("learn") })); return; }
+    const d = this.openDialog(this.t("learn"), "sr-wide"); put(d, "div", "sr-plan", this.t("working"));
+    this.button(put(d, "div", "sr-actions"), "", this.t("cancel"), "Esc", () => this.closeDialog()).focus();
+    this.say({ type: "learn", token: ++this.token, object: c.object });
   }
 
   openPictures() {
