@@ -2,6 +2,8 @@
 
 ``python -m bench.executor`` measures overhead per record without the CRM, at batch 1 and 100, on the real disk.
 ``python -m bench.executor --kills 10000 --cuts 200000`` runs the harness that ``make test`` runs a slice of.
+``python -m bench.executor --items 1000000`` runs whole manifests of a tenth and of all of these (``bench.executor_growth``).
+``python -m bench.executor --rate`` works against documented rate limits on a clock that costs no time.
 """
 
 from __future__ import annotations
@@ -63,6 +65,9 @@ class InstantCrm:
     def put_back(self, work: Work, *, manifest: str) -> bool:
         return False
 
+    def can_renumber(self, object: str) -> bool:
+        return False
+
     def count(self, object: str) -> int:
         return len(self.rows)
 
@@ -109,12 +114,55 @@ def crash(kills: int, cuts: int, seed: int) -> dict[str, Any]:
     return found
 
 
+def grow(items: int, *, as_json: bool) -> int:
+    """Print the growth; 0 where it is linear, memory stays low and a record is found in time."""
+    from bench.executor_growth import growth
+
+    small, large = rows = growth(items)
+    if as_json:
+        print(json.dumps(rows))
+    else:
+        names = list(small)
+        print("  ".join(f"{n:>12}" for n in names))
+        for row in rows:
+            print("  ".join(f"{row[n]:>12}" for n in names))
+    per_item = [sum(row[f"{n}_us"] for n in ("entered", "run", "receipt")) for row in rows]
+    ratio = per_item[1] / per_item[0]
+    met = ratio <= 1.2 and large["peak_mib"] < 300 and large["find_ms"] < 100
+    print(
+        f"executor: {items:,} items cost {ratio:.2f} times as much each as a tenth of them (goal 1.2), {large['peak_mib']} MiB (goal 300), "
+        f"one record found in {large['find_ms']} ms (goal 100) {'met' if met else 'missed'}"
+    )
+    return 0 if met else 1
+
+
+def pace(*, as_json: bool) -> int:
+    """Print the share of documented rate limits that is used; 0 where it is 95 % and nothing was throttled."""
+    from tests.support.rates import LIMITS, work_against
+
+    rows = [(limit, *work_against(limit, batch, minutes=300)) for limit, batch in LIMITS]
+    if as_json:
+        print(json.dumps(rows))
+    else:
+        print("per minute  used %  throttled")
+        for limit, share, throttled in rows:
+            print(f"{limit:>10}  {share * 100:>6.1f}  {throttled:>9}")
+    worst, throttled = min(r[1] for r in rows), sum(r[2] for r in rows)
+    met = worst >= 0.95 and not throttled
+    print(
+        f"executor: {worst * 100:.1f} % of the documented rate used, {throttled} answers 429 (goal 95 and 0) {'met' if met else 'missed'}"
+    )
+    return 0 if met else 1
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures; 0 where the goals are met."""
     parser = argparse.ArgumentParser(prog="python -m bench.executor", description=__doc__)
     parser.add_argument("--size", type=int, default=5_000)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--cuts", type=int, default=0)
+    parser.add_argument("--items", type=int, default=0)
+    parser.add_argument("--rate", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
@@ -133,6 +181,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"  violations {f['violations'][:10]}")
         print(f"executor: {wrong} violations (goal 0) {'met' if not wrong else 'missed'}")
         return 0 if not wrong else 1
+    if args.items:
+        return grow(args.items, as_json=args.json)
+    if args.rate:
+        return pace(as_json=args.json)
     rows = {
         batch: min(overhead(size, batch) for _ in range(3))
         for batch, size in ((1, min(300, args.size)), (10, min(1_000, args.size)), (100, args.size))

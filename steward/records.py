@@ -212,9 +212,35 @@ def tag(value: Scalar) -> str:
     if isinstance(value, datetime):  # the offset is kept here, unlike in the text form
         return f"t:{value.isoformat()}"
     if isinstance(value, (list, dict)):
-        return "j:" + json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return "j:" + json.dumps(_wrapped(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     text = canonical_text(value)
     return f"{kind}:{text}"
+
+
+_WRAP = "$steward"
+
+
+def _wrapped(value: object) -> object:
+    """Return a JSON value in which everything JSON does not know (a decimal in an array, say) is in its tagged form."""
+    if isinstance(value, list):
+        return [_wrapped(v) for v in value]
+    if isinstance(value, dict):
+        inside = {k: _wrapped(v) for k, v in value.items()}
+        return {_WRAP: "j", "is": inside} if _WRAP in value else inside
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    return {_WRAP: tag(value)}  # type: ignore[arg-type]  # what is no scalar is refused there
+
+
+def _unwrapped(value: object) -> object:
+    if isinstance(value, list):
+        return [_unwrapped(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    said = value.get(_WRAP)
+    if said == "j" and isinstance(inside := value.get("is"), dict):
+        return {k: _unwrapped(v) for k, v in inside.items()}
+    return untag(said) if isinstance(said, str) else {k: _unwrapped(v) for k, v in value.items()}
 
 
 def untag(tagged: str) -> Scalar:
@@ -255,7 +281,7 @@ def untag(tagged: str) -> Scalar:
             return uuid.UUID(text)
         case "j":
             loaded: Scalar = json.loads(text)
-            return loaded
+            return _unwrapped(loaded) if _WRAP in text else loaded  # type: ignore[return-value]  # JSON in, JSON out
     raise ValueError(f"unknown tag {kind!r}")
 
 

@@ -8,8 +8,6 @@ Exit codes: 0 done · 2 wrong words · 6 policy · 7 manifest · 8 trust · 9 CR
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +15,10 @@ from pathlib import Path
 
 from steward import __version__
 from steward.cli import run_guarded
-from steward.errors import RestoreConflictError, UsageError
+from steward.errors import UsageError
+from steward.executor import verbs
+from steward.executor.privacy import leave_no_dumps
+from steward.executor.verbs import STATE_WORDS, counts_table, home_of
 from steward.messages import N_, _, choose_language
 from steward.screen import Screen
 
@@ -27,17 +28,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "apply": (N_("apply a manifest, or go on where it stopped"), "steward-executor apply manifests/0A… --home executor"),
     "status": (N_("show what was done and what is open"), "steward-executor status --home executor --watch"),
     "restore": (N_("bring records and their links back from a receipt"), "steward-executor restore executor/receipts/0A….receipt.dsse.json --home executor --sign-with bob.key"),
-    "backup": (N_("verify that backups can be opened, or expire them"), "steward-executor backup verify --home executor --identity ops.agekey"),
+    "backup": (N_("verify that backups can be opened, expire them, or erase one record from them"), "steward-executor backup verify --home executor --identity ops.agekey"),
     "audit": (N_("verify the audit log; certify one record's deletion"), "steward-executor audit verify --home executor"),
 }  # fmt: skip
 """Verb → help line and a real example."""
-
-_STATE_WORDS = {
-    "done": N_("done"), "done_inferred": N_("done (read back later)"), "drift": N_("changed since the review"),
-    "missing": N_("not there"), "failed": N_("failed"), "veto": N_("vetoed"), "blocked": N_("blocked by what hangs on it"),
-    "held": N_("on the hold list"), "conflict": N_("conflict"), "pending": N_("open"), "intent": N_("sent, not settled"),
-    "doubt": N_("in doubt"), "apply": N_("would be applied"), "vetoed": N_("vetoed"),
-}  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,15 +79,24 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("--identity", type=Path, action="append", default=[], metavar="FILE", help=_("opens the backup"))
     restore.add_argument("--id", action="append", default=[], metavar="OBJECT/ID", help=_("bring back this record alone"))
     restore.add_argument("--seq", type=int, action="append", default=[], metavar="N", help=_("bring back this item alone"))
+    restore.add_argument("--object", action="append", default=[], metavar="NAME", help=_("bring back this object alone"))
+    restore.add_argument("--since", metavar="TIME", help=_("bring back what was taken from then on"))
+    restore.add_argument("--until", metavar="TIME", help=_("bring back what was taken before"))
+    restore.add_argument("--with-related", action="store_true", help=_("and what hung on it, or it hung on, and was taken too"))
+    restore.add_argument("--new-ids", action="store_true", help=_("make a record anew where somebody else has its id now"))
+    restore.add_argument(
+        "--rehearse", action="store_true", help=_("restore into a scratch CRM and compare; the CRM is not asked")
+    )
     restore.add_argument("--dry-run", action="store_true", help=_("say what would come back and what cannot"))
     backup = made["backup"]
-    backup.add_argument("what", choices=("verify", "expire"))
+    backup.add_argument("what", choices=("verify", "expire", "erase"))
     backup.add_argument("--identity", type=Path, action="append", default=[], metavar="FILE")
+    backup.add_argument("--id", metavar="OBJECT/ID", help=_("erase: the record"))
     backup.add_argument("--sample", type=int, default=100, metavar="PERCENT")
     audit = made["audit"]
     audit.add_argument("what", choices=("verify", "show", "certificate", "check-certificate"))
     audit.add_argument("file", type=Path, nargs="?", metavar="RECEIPT|CERTIFICATE")
-    audit.add_argument("--id", metavar="OBJECT/ID")
+    audit.add_argument("--id", action="append", default=[], metavar="OBJECT/ID", help=_("one person's record (repeatable)"))
     audit.add_argument("--to", type=Path, metavar="FILE")
     audit.add_argument(
         "--checkpoints", type=Path, action="append", default=[], metavar="FILE", help=_("checkpoints kept elsewhere")
@@ -119,21 +122,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     choose_language(words[words.index("--language") + 1] if "--language" in words[:-1] else None)
     args = _parser().parse_args(words)
+    leave_no_dumps()
     screen = Screen(json=args.json, quiet=args.quiet)
     return run_guarded(lambda: _COMMANDS[args.verb](args, screen), screen)
-
-
-def _home(args: argparse.Namespace) -> Path:
-    where = args.home or os.environ.get("STEWARD_EXECUTOR_HOME")
-    if not where:
-        raise UsageError(N_("Which home?"), next_step=N_("Give --home DIR or set STEWARD_EXECUTOR_HOME."))
-    return Path(where)
 
 
 def _init(args: argparse.Namespace, screen: Screen) -> int:
     from steward.executor.home import init_home, open_home, pin_trust
 
-    home = _home(args)
+    home = home_of(args)
     if (args.trust is None) != (args.trust_root is None):
         raise UsageError(N_("--trust and --trust-root go together."), next_step=N_("There is no trust at first sight."))
     result: dict[str, object] = {"home": str(home)}
@@ -174,13 +171,13 @@ def _plan(args: argparse.Namespace, screen: Screen) -> int:
     from steward.executor.judge import CODES
     from steward.executor.runner import Executor
 
-    with Executor(_home(args)) as executor, screen.progress(N_("Reading what is there now")) as advance:
+    with Executor(home_of(args)) as executor, screen.progress(N_("Reading what is there now")) as advance:
         plan, said, path = executor.plan(args.manifest, progress=advance)
     screen.heading(
         N_("Plan of {manifest}: {records} records, nothing was changed"), manifest=said.manifest_id, records=said.records
     )
     screen.table(
-        "", (N_("what would happen"), N_("records")), [(_(_STATE_WORDS.get(n, n)), c) for n, c in said.verdicts.items()]
+        "", (N_("what would happen"), N_("records")), [(_(STATE_WORDS.get(n, n)), c) for n, c in said.verdicts.items()]
     )
     if plan.by_action:
         screen.table("", (N_("action"), N_("records")), sorted(plan.by_action.items()))
@@ -188,18 +185,20 @@ def _plan(args: argparse.Namespace, screen: Screen) -> int:
         screen.table("", (N_("what hangs on them"), N_("records")), list(said.related.items()))
     if plan.stopped:
         rows = [
-            (str(v.work.key), _(_STATE_WORDS.get(v.state.value, v.state.value)), CODES.get(v.code, v.code))
+            (str(v.work.key), _(STATE_WORDS.get(v.state.value, v.state.value)), CODES.get(v.code, v.code))
             for v in plan.stopped[:20]
         ]
         screen.table("", (N_("stays"), N_("state"), N_("why")), rows)
     screen.say(
-        N_("About {batches} batches, {seconds} s, {bytes} bytes of backup."),
+        N_("About {batches} batches, {requests} calls, {credits} credits, {seconds} s, {bytes} bytes of backup."),
         batches=said.batches,
+        requests=said.requests,
+        credits=said.credits,
         seconds=said.seconds,
         bytes=said.backup_bytes,
     )
     if said.approved:
-        screen.next(f"steward-executor apply {args.manifest} --home {_home(args)}")
+        screen.next(f"steward-executor apply {args.manifest} --home {home_of(args)}")
     else:
         screen.warn(N_("The manifest may not run yet: approvals or its start time are missing."))
         screen.next(f"steward sign {args.manifest} --key FILE")
@@ -207,6 +206,7 @@ def _plan(args: argparse.Namespace, screen: Screen) -> int:
         {
             "manifest": said.manifest_id, "approved": said.approved, "records": said.records, "verdicts": said.verdicts,
             "related": said.related, "actions": dict(plan.by_action), "batches": said.batches, "seconds": said.seconds,
+            "requests": said.requests, "credits": said.credits,
             "backup_bytes": said.backup_bytes, "plan": str(path),
             "stays": [{"seq": v.work.seq, "object": v.work.object, "id": v.work.id, "state": v.state.value, "code": v.code} for v in plan.stopped],
         }
@@ -217,25 +217,21 @@ def _plan(args: argparse.Namespace, screen: Screen) -> int:
 def _apply(args: argparse.Namespace, screen: Screen) -> int:
     from steward.executor.runner import Executor
 
-    with Executor(_home(args)) as executor, screen.progress(N_("Applying")) as advance:
+    with Executor(home_of(args)) as executor, screen.progress(N_("Applying")) as advance:
         done = executor.apply(args.manifest, override=args.override, progress=advance)
     screen.heading(N_("Applied {manifest}"), manifest=done.manifest)
-    _counts(screen, done.counts)
+    counts_table(screen, done.counts)
     screen.say(N_("Receipt: {path}"), path=done.receipt)
-    screen.next(f"steward-executor restore {done.receipt} --home {_home(args)} --sign-with KEYFILE")
+    screen.next(f"steward-executor restore {done.receipt} --home {home_of(args)} --sign-with KEYFILE")
     screen.result({"manifest": done.manifest, "counts": done.counts, "receipt": str(done.receipt)})
     return 0
-
-
-def _counts(screen: Screen, counts: dict[str, int]) -> None:
-    screen.table("", (N_("outcome"), N_("records")), [(_(_STATE_WORDS.get(n, n)), c) for n, c in sorted(counts.items())])
 
 
 def _status(args: argparse.Namespace, screen: Screen) -> int:
     from steward.executor.runner import Executor
 
     while True:
-        with Executor(_home(args)) as executor:
+        with Executor(home_of(args)) as executor:
             found = executor.status()
         if found["frozen"]:
             screen.warn(N_("The freeze switch is set; nothing starts."))
@@ -251,151 +247,14 @@ def _status(args: argparse.Namespace, screen: Screen) -> int:
         if not args.watch:
             open_ = [m for m in found["manifests"] if m["state"] == "running"]
             if open_:
-                screen.next(f"steward-executor apply MANIFEST_DIR --home {_home(args)}")
+                screen.next(f"steward-executor apply MANIFEST_DIR --home {home_of(args)}")
             return 0
         time.sleep(2)
 
 
-def _restore(args: argparse.Namespace, screen: Screen) -> int:
-    from steward.executor.runner import Executor
-    from steward.manifest_files import read_key, read_secret
-    from steward.signing import Secret, load_key
-
-    if args.sign_with is None:
-        raise UsageError(N_("A restore is signed too."), next_step=N_("Give a steward's key: --sign-with KEYFILE."))
-    beside = args.sign_with.with_name(args.sign_with.name + ".pass")
-    if args.passphrase_file is not None:
-        secret = read_secret(args.passphrase_file)
-    elif beside.is_file():  # demonstrations and services keep it in a file closed to others; anything else is refused
-        secret = read_secret(beside)
-    elif os.environ.get("STEWARD_PASSPHRASE"):
-        secret = Secret(os.environ["STEWARD_PASSPHRASE"].encode())
-    elif sys.stdin.isatty():
-        import getpass
-
-        secret = Secret(getpass.getpass(_("Passphrase of {name}: ").format(name=args.sign_with.name)).encode())
-    else:
-        raise UsageError(
-            N_("A passphrase is needed."), next_step=N_("Give --passphrase-file FILE (mode 0400), or run it in a terminal.")
-        )
-    signer = load_key(read_key(args.sign_with), secret)
-    with Executor(_home(args)) as executor, screen.progress(N_("Restoring")) as advance:
-        done = executor.restore(
-            args.receipt, signer, identities=args.identity, ids=args.id, seqs=args.seq, dry_run=args.dry_run, progress=advance
-        )
-    if args.dry_run:
-        screen.heading(N_("What a restore would do; nothing was changed"))
-        _counts(screen, done.counts)
-        screen.result({"dry_run": True, "counts": done.counts})
-        return 0
-    screen.heading(N_("Restored under {manifest}"), manifest=done.manifest)
-    _counts(screen, done.counts)
-    tally: dict[tuple[str, str], int] = {}
-    for line in done.lines:
-        tally[line.what, line.outcome] = tally.get((line.what, line.outcome), 0) + 1
-    screen.table("", (N_("read back"), N_("outcome"), N_("number")), [(w, o, n) for (w, o), n in sorted(tally.items())])
-    odd = [e for e in done.lines if e.outcome != "restored"]
-    if odd:
-        rows = [(str(e.record), e.what, e.field or ", ".join(e.fields[:5]), e.outcome) for e in odd[:20]]
-        screen.table("", (N_("not as before"), N_("what"), N_("field"), N_("outcome")), rows)
-    screen.say(N_("Receipt: {path}"), path=done.receipt)
-    screen.next(f"steward-executor audit verify --home {_home(args)}")
-    screen.result(
-        {
-            "manifest": done.manifest, "counts": done.counts, "receipt": str(done.receipt),
-            "read_back": [{"what": w, "outcome": o, "count": n} for (w, o), n in sorted(tally.items())],
-            "not_as_before": [{"record": str(e.record), "what": e.what, "field": e.field, "fields": e.fields, "outcome": e.outcome} for e in odd],
-        }
-    )  # fmt: skip
-    if done.counts.get("conflict") or done.counts.get("failed"):
-        raise RestoreConflictError(
-            N_("{count} records could not come back without overwriting people's work."),
-            next_step=N_("They are listed in the report beside the receipt; nothing of theirs was changed."),
-            count=done.counts.get("conflict", 0) + done.counts.get("failed", 0),
-        )
-    return 0
-
-
-def _backup(args: argparse.Namespace, screen: Screen) -> int:
-    from steward.executor.runner import Executor
-
-    with Executor(_home(args)) as executor:
-        if args.what == "expire":
-            from steward.executor.expiry import expire
-
-            found = expire(executor)
-            screen.say(
-                N_("{count} manifests' backups were shredded; {left} are still kept."),
-                count=len(found["expired"]),
-                left=found["kept"],
-            )
-            screen.result(found)
-            return 0
-        if not 1 <= args.sample <= 100:
-            raise UsageError(N_("--sample is a percentage from 1 to 100."))
-        with screen.progress(N_("Opening frames")) as advance:
-            counts = executor.backup_verify(args.identity, percent=args.sample, progress=advance)
-    screen.say(N_("{checked} of {frames} frames were opened and hold {rows} rows, all as the journal says."), **counts)
-    screen.result(counts)
-    return 0
-
-
-def _audit(args: argparse.Namespace, screen: Screen) -> int:
-    from steward.executor.runner import Executor
-
-    with Executor(_home(args)) as executor:
-        if args.what == "show":
-            from steward.executor.audit import event_lines
-
-            for entry in event_lines(executor.journal):
-                sys.stdout.write(json.dumps(entry, ensure_ascii=True) + "\n")
-            return 0
-        if args.what == "verify":
-            found = executor.audit_verify(args.checkpoints)
-            screen.say(
-                N_("{events} events, {checkpoints} signed checkpoints: the log is what was written."),
-                events=found.events,
-                checkpoints=found.checkpoints,
-            )
-            if not found.external:
-                screen.warn(
-                    N_(
-                        "No checkpoint from outside was compared: a log cut off and rewritten with this machine's key would pass."
-                    )
-                )
-            screen.result(
-                {
-                    "events": found.events,
-                    "head": found.head,
-                    "root": found.root,
-                    "checkpoints": found.checkpoints,
-                    "external": found.external,
-                }
-            )
-            return 0
-        if args.file is None:
-            raise UsageError(N_("Which file?"), next_step=N_("Give the receipt or certificate."))
-        if args.what == "certificate":
-            if not args.id or "/" not in args.id:
-                raise UsageError(N_("Which record?"), next_step=N_("Give --id OBJECT/ID."))
-            document = executor.certificate(args.file, args.id)
-            text = json.dumps(document, indent=1)
-            if args.to is not None:
-                args.to.write_text(text + "\n", encoding="utf-8")
-                screen.say(N_("Certificate: {path}. It names no other record."), path=args.to)
-                screen.next(f"steward-executor audit check-certificate {args.to} --home {_home(args)}")
-            elif not args.json:
-                sys.stdout.write(text + "\n")
-            screen.result(document)
-            return 0
-        outcome = executor.check_certificate(args.file)
-        screen.say(N_("Genuine: {object}/{id} was '{action}', outcome '{state}', at {at}."), **outcome)
-        screen.result(outcome)
-        return 0
-
-
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Screen], int]] = {
-    "init": _init, "plan": _plan, "apply": _apply, "status": _status, "restore": _restore, "backup": _backup, "audit": _audit,
+    "init": _init, "plan": _plan, "apply": _apply, "status": _status, "restore": verbs.restore, "backup": verbs.backup,
+    "audit": verbs.audit,
 }  # fmt: skip
 
 

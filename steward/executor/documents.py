@@ -13,7 +13,7 @@ from steward.manifest.format import Count, Doc, Hex, ManifestId, Name, Time, Wor
 
 
 class PlanPredicate(Doc, frozen=True):
-    """What would happen now. ``verdicts`` counts items by ``state`` or ``state/code``; ``related`` by ``object.field/rule``."""
+    """What would happen now, and what it costs: calls to the CRM, credits, seconds, bytes of backup. ``verdicts`` counts items by ``state`` or ``state/code``; ``related`` by ``object.field/rule``."""
 
     manifest_id: ManifestId
     statement: Hex
@@ -24,6 +24,8 @@ class PlanPredicate(Doc, frozen=True):
     verdicts: dict[str, Count]
     related: dict[str, Count]
     batches: Count
+    requests: Count
+    credits: Count
     seconds: Count
     backup_bytes: Count
     free_bytes: Count
@@ -85,3 +87,25 @@ class RestorePredicate(Doc, frozen=True):
     expires_at: Time
     records: Count
     counts: dict[str, Count]
+
+
+SHRED_TYPE = "urn:steward:shred-receipt:v1"
+
+
+class ShredPredicate(Doc, frozen=True):
+    """Which backups cannot be opened any more, and why: their time had passed, or one record was erased from them.
+
+    ``keys`` counts removed data keys, ``frames`` the frames under them; ``kept`` frames were written anew, without the
+    erased record, under new keys.
+    """
+
+    manifest_ids: tuple[ManifestId, ...]
+    tenant: Name
+    executor: Name
+    why: Literal["expired", "erased"]
+    record: Annotated[str, Meta(max_length=400)] | None
+    keys: Count
+    frames: Count
+    kept: Count
+    at: Time
+    checkpoint: CheckpointRef

@@ -11,7 +11,6 @@ Left to others: what shall happen to an item (``judge``, ``restore``), asking th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,6 +19,7 @@ from steward.errors import CrmError, JournalCorruptError, PartialExecutionError,
 from steward.executor.audit import AuditLog
 from steward.executor.backup import BackupSegment, segment_name
 from steward.executor.brakes import Brakes
+from steward.executor.did import changes_of
 from steward.executor.journal import Journal
 from steward.executor.judge import Verdict
 from steward.executor.ports import (
@@ -166,7 +166,9 @@ class Engine:
                 stopped: list[Row] = [(v.work.seq, v.state, v.code, None) for v in verdicts]
                 self.journal.resolve(self.manifest, stopped, at)
                 self._event(stopped)
-            self.journal.intend(self.manifest, going, frame, changes_of(units))
+            self.journal.intend(
+                self.manifest, going, frame, changes_of(units, transactional=self.writer.capabilities.transactional)
+            )
         self.hook("intent")
         results = self._send(units, going)
         self.hook("answered")
@@ -249,7 +251,7 @@ class Engine:
             if state is not State.DONE:
                 fixed.append((seq, state, code, by))
             elif said is not None and said.state == "done":
-                fixed.append((seq, State.DONE, code, said.by))
+                fixed.append((seq, State.DONE, "compared", said.by))
             else:
                 fixed.append(self._settled_row(by_seq[seq], said))
         return fixed
@@ -357,26 +359,6 @@ class Engine:
                 self.brakes.by_others(len(others))
         if self.canary_wait:
             self.clock.sleep(self.canary_wait)
-
-
-def changes_of(units: Sequence[Unit]) -> dict[int, str]:
-    """Return, per item, the names of what changes, as JSON: what a receipt may say without saying a value."""
-    said: dict[int, dict[str, object]] = {}
-    for unit in units:
-        for e in unit.effects:
-            entry = said.setdefault(e.seq, {})
-            if e.role == "item":
-                entry["op"] = e.op
-                if e.op == "update":
-                    entry["fields"] = sorted(e.changes)
-            elif e.role == "survivor":
-                entry["survivor"] = sorted(e.changes)
-            else:
-                links = entry.setdefault("links", {})
-                assert isinstance(links, dict)
-                for name in e.changes:
-                    links[f"{e.before.key.object}.{name}"] = links.get(f"{e.before.key.object}.{name}", 0) + 1
-    return {seq: json.dumps(entry, sort_keys=True, separators=(",", ":")) for seq, entry in said.items()}
 
 
 class _Guard:

@@ -33,6 +33,7 @@ from msgspec import Meta
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import parse_mapping
 from steward.errors import ExecutionError, UsageError
+from steward.executor.pushing import check_places
 from steward.manifest.keeps import Keeps, write_keeps
 from steward.manifest_files import read_file, read_key, read_secret, read_trust_folder, write_file
 from steward.messages import N_
@@ -60,6 +61,7 @@ class LocalLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     rate_per_minute: Count = 100_000
     rate_share: Annotated[int, Meta(ge=1, le=10_000)] = 9_700
     records_per_day: Count = 10_000_000
+    credits_per_request: Count = 1
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -76,11 +78,14 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     trust_pin : str
         Digest of the first trust version, got by another way than the files.
     checkpoints : tuple of str
-        Folders that signed checkpoints are copied to; at least one should be where this machine cannot rewrite.
+        Where signed checkpoints go (:mod:`steward.executor.pushing`); at least one place should be one that this machine
+        cannot rewrite.
     keeps : str
         Keep list that the workbench writes; relative to the home.
     keeps_max_age_hours : int
         An older list is not taken; 0 takes any.
+    id_map_webhook : str
+        Address that is told which id became which after merges and restores; signed with ``webhook_secret_file``.
     identities : tuple of str
         age identity files for restore. Empty is right outside a sandbox: then give ``--identity`` when it is needed.
     """
@@ -104,6 +109,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     identities: tuple[str, ...] = ()
     keeps: str = "keeps.txt"
     keeps_max_age_hours: Annotated[int, Meta(ge=0, le=8_760)] = 0
+    id_map_webhook: str = ""
+    webhook_secret_file: str = "webhook.secret"  # noqa: S105  a file's name
     reserve_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 50_000_000
     limits: LocalLimits = LocalLimits()
 
@@ -205,6 +212,7 @@ def open_home(path: Path) -> Home:
         raise UsageError(
             N_("config.toml says format {format}; this version reads {known}."), format=config.format, known=FORMAT
         )
+    check_places(config.checkpoints)
     mapping = parse_mapping(_text(path / config.mapping), where=config.mapping)
     for name, said, here in (
         ("system", mapping.system, config.system),

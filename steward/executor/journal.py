@@ -363,14 +363,20 @@ class Journal:
         ).fetchall()
         return {r[0]: FrameRef(*r[1:]) for r in rows}
 
-    def frame(self, manifest: str, n: int) -> FrameRef:
-        """Return one frame; ``KeyError`` where there is none."""
+    def find_frame(self, manifest: str, n: int) -> FrameRef | None:
+        """Return one frame; None where everything in it was erased."""
         row = self.db.execute(
             "SELECT segment, idx, offset, length, sha256, key FROM frame WHERE manifest=? AND n=?", (manifest, n)
         ).fetchone()
-        if row is None:
-            raise KeyError(n)
-        return FrameRef(*row)
+        return None if row is None else FrameRef(*row)
+
+    def replace_frames(self, manifest: str, frames: Mapping[int, FrameRef | None]) -> None:
+        """Point frames elsewhere, or drop them (None); the caller holds the commit."""
+        for n, ref in frames.items():
+            self.db.execute("DELETE FROM frame WHERE manifest=? AND n=?", (manifest, n))
+            if ref is not None:
+                row = (manifest, n, ref.segment, ref.index, ref.offset, ref.length, ref.sha256, ref.key)
+                self.db.execute("INSERT INTO frame VALUES (?,?,?,?,?,?,?,?)", row)
 
     def segment_ends(self, manifest: str) -> dict[str, int]:
         """Return how far each segment is known to be good."""
@@ -402,6 +408,15 @@ class Journal:
     def checkpoints(self) -> list[tuple[int, str]]:
         """Return all checkpoints."""
         return [tuple(r) for r in self.db.execute("SELECT n, envelope FROM checkpoint ORDER BY n").fetchall()]
+
+    def checkpoints_after(self, n: int, limit: int) -> list[tuple[int, str]]:
+        """Return the checkpoints over more than ``n`` events, the first ``limit`` of them."""
+        sql = "SELECT n, envelope FROM checkpoint WHERE n>? ORDER BY n LIMIT ?"
+        return [tuple(r) for r in self.db.execute(sql, (n, limit)).fetchall()]
+
+    def count_checkpoints_after(self, n: int) -> int:
+        """Return how many checkpoints cover more than ``n`` events."""
+        return int(self.db.execute("SELECT count(*) FROM checkpoint WHERE n>?", (n,)).fetchone()[0])
 
 
 def _work(row: tuple[Any, ...]) -> Work:

@@ -14,11 +14,13 @@ from typing import Any
 from steward.errors import JournalCorruptError, MalformedManifestError
 from steward.executor.audit import Checked, Checkpoint, verify_log
 from steward.executor.backup import BackupReader
+from steward.executor.certificate import certificate, check_certificate
 from steward.executor.disk import RealDisk
 from steward.executor.journal import Journal, connect
 from steward.executor.parts import Parts
 from steward.executor.ports import Progress
-from steward.executor.receipt import certificate, check_certificate, open_receipt, read_receipt
+from steward.executor.pushing import FILE, Pusher, folders_of
+from steward.executor.receipt import open_receipt, read_receipt
 from steward.executor.restoring import identities_of
 from steward.manifest.format import CHECKPOINT_TYPE
 from steward.manifest_files import read_file
@@ -41,10 +43,17 @@ def status(parts: Parts) -> dict[str, Any]:
             for m in journal.manifests()
         ]
         events = journal.db.execute("SELECT count(*) FROM event").fetchone()[0]
+        waiting = Pusher(journal, parts.home.path, parts.home.config.checkpoints, parts.origin(), parts.clock).behind()
     finally:
         if journal is not parts.opened_journal:
             journal.db.close()
-    return {"home": str(parts.home.path), "frozen": parts.home.frozen.exists(), "manifests": found, "events": events}
+    return {
+        "home": str(parts.home.path),
+        "frozen": parts.home.frozen.exists(),
+        "manifests": found,
+        "events": events,
+        "checkpoints_waiting": waiting,
+    }
 
 
 def audit_verify(parts: Parts, outside: Sequence[Path] = ()) -> Checked:
@@ -57,7 +66,7 @@ def audit_verify(parts: Parts, outside: Sequence[Path] = ()) -> Checked:
     """
     trust = parts.trust()
     said = [_checkpoint(parts, envelope.encode(), trust) for _, envelope in parts.journal.checkpoints()]
-    places = [parts.outside(c) / "checkpoints.ndjson" for c in parts.home.config.checkpoints] + list(outside)
+    places = [f / FILE for f in folders_of(parts.home.path, parts.home.config.checkpoints)] + list(outside)
     external = 0
     for place in places:
         if place.is_file():
@@ -67,16 +76,15 @@ def audit_verify(parts: Parts, outside: Sequence[Path] = ()) -> Checked:
     return verify_log(parts.journal.events(), said, external=external)
 
 
-def certify(parts: Parts, receipt: Path, record: str) -> dict[str, object]:
-    """Return the proof of one record's outcome; see :func:`steward.executor.receipt.certificate`."""
-    trust = parts.trust()
-    checked, lines = read_receipt(receipt, trust, parts.home.config.tenant, parts.now())
-    object, _, id = record.partition("/")
-    return certificate(read_file(receipt, limit=4 << 20), checked.predicate, lines, RecordKey(object, id))
+def certify(parts: Parts, receipt: Path, records: Sequence[str]) -> dict[str, object]:
+    """Return the proof of one person's records; see :func:`steward.executor.certificate.certificate`."""
+    _, lines = read_receipt(receipt, parts.trust(), parts.home.config.tenant, parts.now())
+    keys = [RecordKey(object, id) for object, _, id in (r.partition("/") for r in records)]
+    return certificate(read_file(receipt, limit=4 << 20), lines, keys)
 
 
-def check_certificate_file(parts: Parts, path: Path) -> dict[str, Any]:
-    """Verify a certificate and return the outcome it proves."""
+def check_certificate_file(parts: Parts, path: Path) -> list[dict[str, Any]]:
+    """Verify a certificate and return the outcomes it proves."""
     try:
         document = json.loads(read_file(path, limit=8 << 20))
     except ValueError:
@@ -84,8 +92,8 @@ def check_certificate_file(parts: Parts, path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise MalformedManifestError(N_("This is not a certificate."))
     trust, now, tenant = parts.trust(), parts.now(), parts.home.config.tenant
-    _, outcome = check_certificate(document, lambda raw: open_receipt(raw, trust, tenant, now))
-    return outcome
+    _, outcomes = check_certificate(document, lambda raw: open_receipt(raw, trust, tenant, now))
+    return outcomes
 
 
 def _checkpoint(parts: Parts, envelope: bytes, trust: TrustStore) -> Checkpoint:

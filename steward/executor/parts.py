@@ -20,13 +20,15 @@ from steward.executor.audit import AuditLog
 from steward.executor.disk import RealDisk
 from steward.executor.documents import CheckpointRef, ReceiptPredicate
 from steward.executor.home import Home, open_home
+from steward.executor.idmap import deliver_id_maps, queue_id_map, write_id_map
 from steward.executor.journal import Journal, connect
 from steward.executor.keeping import KeepFile
 from steward.executor.ports import Clock, Hook, SystemClock, no_hook
+from steward.executor.pushing import Pusher
 from steward.executor.receipt import write_receipt
 from steward.executor.writers.sql import SqlLook, SqlWriter
 from steward.manifest.format import MANIFEST_TYPE, ManifestPredicate, Subject
-from steward.manifest_files import ManifestFolder, read_file
+from steward.manifest_files import ManifestFolder, read_file, read_secret
 from steward.messages import N_
 from steward.signing import FileSigner, LedgerEntry, TrustStore, VerifyContext
 from steward.signing.statements import parse_statement, signed_envelope
@@ -54,6 +56,7 @@ class Parts:
         self.hook: Hook = hook
         self._journal: Journal | None = None
         self._signer: FileSigner | None = None
+        self._pusher: Pusher | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +68,7 @@ class Parts:
         """Close the journal."""
         if self._journal is not None:
             self._journal.db.close()
-            self._journal = None
+            self._journal = self._pusher = None
 
     @property
     def journal(self) -> Journal:
@@ -183,15 +186,16 @@ class Parts:
             envelope = audit.checkpoint(now)
         self.push(envelope)
 
-    def push(self, envelope: bytes) -> None:
-        """Copy a checkpoint to every folder of the configuration; one that cannot be reached does not stop the run."""
-        line = envelope + b"\n"
-        for folder in (self.home.path / "audit", *(self.outside(c) for c in self.home.config.checkpoints)):
-            try:
-                with (folder / "checkpoints.ndjson").open("ab") as file:
-                    file.write(line)
-            except OSError:
-                continue  # `audit verify` says which folder lacks the newest
+    @property
+    def pusher(self) -> Pusher:
+        """Delivers checkpoints; one for the life of this object."""
+        if self._pusher is None:
+            self._pusher = Pusher(self.journal, self.home.path, self.home.config.checkpoints, self.origin(), self.clock)
+        return self._pusher
+
+    def push(self, envelope: bytes, *, last: bool = False) -> None:
+        """Deliver a committed checkpoint to every place of the configuration; see :mod:`steward.executor.pushing`."""
+        self.pusher.push(envelope, last=last)
 
     def outside(self, text: str) -> Path:
         """Return a path of the configuration; relative ones are below the home."""
@@ -214,19 +218,31 @@ class Parts:
         with self.journal.commit():
             audit.add("finished", now, manifest=manifest, state=state, counts=self.journal.counts(manifest))
             envelope = audit.checkpoint(now)
-        self.push(envelope)
+        self.push(envelope, last=True)
         self.hook("receipt")
         head = json.loads(base64.b64decode(json.loads(envelope)["payload"]))["predicate"]
         c = self.home.config
+        receipts = self.home.path / "receipts"
+        ids = write_id_map(receipts, self.journal, manifest)
         path, said = write_receipt(
-            self.home.path / "receipts", self.journal, disk, self.signer, manifest=manifest, kind=kind, subject=subject,
+            receipts, self.journal, disk, self.signer, manifest=manifest, kind=kind, subject=subject,
             facts={"system": c.system, "tenant": c.tenant, "environment": c.environment, "executor": c.executor},
-            state=state, now=now, checkpoint=CheckpointRef(size=head["size"], head=head["head"]),
+            state=state, now=now, checkpoint=CheckpointRef(size=head["size"], head=head["head"]), more=() if ids is None else (ids,),
         )  # fmt: skip
         self.hook("receipt.written")
         with self.journal.commit():
             self.journal.end(manifest, state, now.isoformat(), hashlib.sha256(path.read_bytes()).hexdigest())
+            if c.id_map_webhook:
+                queue_id_map(self.journal, manifest, now)
+        self.deliver()
         return path, said
+
+    def deliver(self) -> None:
+        """Send the id maps that wait; what cannot be sent now waits for the next run."""
+        c = self.home.config
+        if c.id_map_webhook:
+            secret = read_secret(self.outside(c.webhook_secret_file)).reveal()
+            deliver_id_maps(self.journal, c.id_map_webhook, secret, self.clock.now())
 
 
 def subject_of(folder: ManifestFolder) -> Subject:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from steward.crm.base import Capabilities
 from steward.errors import NotYetValidError, ThresholdNotMetError
 from steward.executor.disk import RealDisk
 from steward.executor.documents import PlanPredicate
@@ -47,9 +48,10 @@ def plan_manifest(parts: Parts, manifest: Path, *, progress: Progress = None) ->
             started = parts.clock.monotonic()
             plan = make_plan(works_of(checked.items), decider, progress=progress)
             took = parts.clock.monotonic() - started
+            capabilities = look.capabilities
         finally:
             look.close()
-    said = _said(parts, checked, plan, took)
+    said = _said(parts, checked, plan, took, capabilities)
     envelope = sign_statement(
         [parts.signer],
         subject=[Subject(name="statement", digest={"sha256": checked.digest})],
@@ -63,11 +65,17 @@ def plan_manifest(parts: Parts, manifest: Path, *, progress: Progress = None) ->
     return plan, said, path
 
 
-def _said(parts: Parts, checked: ExaminedManifest, plan: Plan, took: float) -> PlanPredicate:
+def _said(parts: Parts, checked: ExaminedManifest, plan: Plan, took: float, capabilities: Capabilities) -> PlanPredicate:
     batch = parts.home.config.batch
-    rate = min(checked.predicate.limits.rate_per_minute, parts.home.config.limits.rate_per_minute) or 1
+    limits = parts.home.config.limits
+    rate = min(checked.predicate.limits.rate_per_minute, limits.rate_per_minute) or 1
     disk = RealDisk(parts.home.path / "backup")
     applies = plan.applies
+    batches = -(-applies // batch)
+    # Read, read what hangs on it, write, and for the canary read again: per batch and call size of the system.
+    calls = -(-batch // max(1, min(batch, capabilities.batch_size)))
+    requests = batches * calls * 3 + (1 if applies else 0)
+    pace = rate * limits.rate_share / 10_000
     return PlanPredicate(
         manifest_id=checked.id,
         statement=checked.digest,
@@ -77,8 +85,10 @@ def _said(parts: Parts, checked: ExaminedManifest, plan: Plan, took: float) -> P
         records=plan.records,
         verdicts=dict(sorted(plan.verdicts.items())),
         related=dict(sorted(plan.related.items())),
-        batches=-(-applies // batch),
-        seconds=int(max(took * 3, applies * 60 / (rate * 0.9))) + 1 if applies else 0,
+        batches=batches,
+        requests=requests,
+        credits=requests * limits.credits_per_request,
+        seconds=int(max(took * 3, applies * 60 / pace) + parts.home.config.canary_wait) + 1 if applies else 0,
         backup_bytes=plan.bytes // 3 + 200 * (applies // batch + 1),
         free_bytes=disk.free(),
     )

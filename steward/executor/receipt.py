@@ -1,7 +1,10 @@
-"""Receipts: a signed statement of every outcome, the file of outcomes beside it, and proofs for one record.
+"""Receipts: a signed statement of every outcome, and the file of outcomes beside it.
 
-An outcome line is canonical JSON: ``seq, object, id, action, target, state, code, by, at, did, of``; ``did`` names the
-fields and links that changed, never a value. Left to others: when a run is finished (``runner``).
+An outcome line is canonical JSON: ``seq, object, id, action, target, state, code, by, at, did, of, readBack``. ``did``
+names what was removed, replaced, moved and kept, never a value (``steward.executor.did``); it stands only where the change
+was made. ``readBack`` is true where the record was seen afterwards to be so: by the transaction that made the change, or
+by settling; an answer of the CRM alone is no sight. Files are written and read line by line. Left to others: when a run is
+finished (``parts``).
 """
 
 from __future__ import annotations
@@ -9,38 +12,47 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from steward import __version__
-from steward.errors import MalformedManifestError, NotFoundError
+from steward.errors import ExecutionError, MalformedManifestError
 from steward.executor.backup import segment_name
 from steward.executor.documents import CheckpointRef, FileRef, ReceiptPredicate
+from steward.executor.files import StreamedFile, lines_of
 from steward.executor.journal import Journal
-from steward.executor.ports import Disk
+from steward.executor.ports import APPLIED, Disk, State
 from steward.manifest.codec import encode
 from steward.manifest.format import RECEIPT_TYPE, Subject
-from steward.manifest.merkle import Accumulator, includes, inclusion_proof
+from steward.manifest.merkle import Accumulator
 from steward.manifest_files import read_file, write_file
 from steward.messages import N_
-from steward.records import RecordKey
 from steward.signing import Signer, TrustStore, VerifiedStatement, sign_statement, verify_statement
 
 MAX_OUTCOMES = 4 << 30
+_PART = 16 << 20
+_WENT = frozenset(s.value for s in APPLIED)
 
 
-def outcome_lines(journal: Journal, manifest: str) -> Iterator[bytes]:
-    """Yield the outcome lines without their line feeds."""
+def outcome_lines(journal: Journal, manifest: str) -> Iterator[tuple[str, bytes]]:
+    """Yield state and outcome line, without its line feed, of every item."""
     for seq, object, id, action, target, state, code, by, at, _frame, _version, _preimage, did, of in journal.outcomes(
         manifest
     ):
-        yield encode(
-            {
-                "seq": seq, "object": object, "id": id, "action": action, "target": target, "state": state, "code": code,
-                "by": by, "at": at, "did": json.loads(did) if did else {}, "of": of,
-            }
+        went = state in _WENT
+        said = json.loads(did) if did and went else {}
+        seen = went and (said.pop("tx", False) or state == State.DONE_INFERRED or code in ("settled", "already", "compared"))
+        yield (
+            state,
+            encode(
+                {
+                    "seq": seq, "object": object, "id": id, "action": action, "target": target, "state": state, "code": code,
+                    "by": by, "at": at, "did": said, "of": of, "readBack": bool(seen),
+                }
+            ),
         )  # fmt: skip
 
 
@@ -57,27 +69,22 @@ def write_receipt(
     state: str,
     now: datetime,
     checkpoint: CheckpointRef,
+    more: Sequence[Subject] = (),
 ) -> tuple[Path, ReceiptPredicate]:
     """Write outcomes and receipt, the receipt last; return its path and content. Running it again gives the same outcomes."""
-    tree, whole, size = Accumulator(), hashlib.sha256(), 0
+    tree = Accumulator()
     counts: dict[str, int] = {}
     name = f"{manifest}.outcomes.ndjson"
-    parts: list[bytes] = []
-    for line in outcome_lines(journal, manifest):
-        tree.append(line)
-        raw = line + b"\n"
-        whole.update(raw)
-        size += len(raw)
-        parts.append(raw)
-        found = json.loads(line)["state"]
-        counts[found] = counts.get(found, 0) + 1
-    write_file(folder / name, b"".join(parts), mode=0o600)
+    with StreamedFile(folder / name) as file:
+        for found, line in outcome_lines(journal, manifest):
+            tree.append(line)
+            file.write(line + b"\n")
+            counts[found] = counts.get(found, 0) + 1
     known = journal.manifest(manifest)
     assert known is not None
     backup = []
     for segment, end in sorted(journal.segment_ends(manifest).items()):
-        raw = disk.read(segment_name(segment), 0, end)
-        backup.append(FileRef(name=segment_name(segment), bytes=len(raw), sha256=hashlib.sha256(raw).hexdigest()))
+        backup.append(_segment_ref(disk, segment_name(segment), end))
     said = ReceiptPredicate(
         manifest_id=manifest,
         kind=kind,  # type: ignore[arg-type]  # one of the literals
@@ -85,7 +92,7 @@ def write_receipt(
         tool=f"steward/{__version__}",
         state=state,  # type: ignore[arg-type]  # one of the literals
         counts=counts,
-        outcomes=FileRef(name=name, bytes=size, sha256=whole.hexdigest()),
+        outcomes=FileRef(name=name, bytes=file.size, sha256=file.sha256),
         item_root=tree.root().hex(),
         backup=tuple(backup),
         retain_days=known["retain_days"],
@@ -95,16 +102,35 @@ def write_receipt(
         restores=known["of"],
         **facts,
     )
-    subjects = [subject, Subject(name=name, digest={"sha256": whole.hexdigest()})]
+    subjects = [subject, Subject(name=name, digest={"sha256": file.sha256}), *more]
     envelope = sign_statement([signer], subject=subjects, predicate_type=RECEIPT_TYPE, predicate=said)
     path = folder / f"{manifest}.receipt.dsse.json"
     write_file(path, envelope, mode=0o600)
     return path, said
 
 
+def _segment_ref(disk: Disk, name: str, end: int) -> FileRef:
+    digest, at = hashlib.sha256(), 0
+    while at < end and (part := disk.read(name, at, min(_PART, end - at))):
+        digest.update(part)
+        at += len(part)
+    return FileRef(name=name, bytes=at, sha256=digest.hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """The outcome lines beside a receipt; each iteration reads the file from its beginning."""
+
+    path: Path
+    size: int
+
+    def __iter__(self) -> Iterator[bytes]:
+        return lines_of(self.path, limit=min(MAX_OUTCOMES, self.size))
+
+
 def read_receipt(
     path: Path, trust: TrustStore, tenant: str, now: datetime
-) -> tuple[VerifiedStatement[ReceiptPredicate], list[bytes]]:
+) -> tuple[VerifiedStatement[ReceiptPredicate], Outcomes]:
     """Open a receipt and its outcomes; both must be what was signed.
 
     Raises
@@ -113,16 +139,21 @@ def read_receipt(
     """
     checked = open_receipt(read_file(path, limit=4 << 20), trust, tenant, now)
     said = checked.predicate.outcomes
-    raw = read_file(
-        path.parent / f"{checked.predicate.manifest_id}.outcomes.ndjson", limit=min(MAX_OUTCOMES, said.bytes + 1), empty=True
-    )
-    lines = raw.split(b"\n")[:-1]
-    tree = Accumulator()
-    for line in lines:
-        tree.append(line)
-    if hashlib.sha256(raw).hexdigest() != said.sha256 or tree.root().hex() != checked.predicate.item_root:
-        raise MalformedManifestError(N_("The outcomes beside the receipt are not those that were signed."))
+    lines = Outcomes(path.parent / f"{checked.predicate.manifest_id}.outcomes.ndjson", said.bytes)
+    tree, whole = Accumulator(), hashlib.sha256()
+    try:
+        for line in lines:
+            tree.append(line)
+            whole.update(line + b"\n")
+    except ExecutionError:
+        raise _not_signed() from None
+    if whole.hexdigest() != said.sha256 or tree.root().hex() != checked.predicate.item_root:
+        raise _not_signed()
     return checked, lines
+
+
+def _not_signed() -> MalformedManifestError:
+    return MalformedManifestError(N_("The outcomes beside the receipt are not those that were signed."))
 
 
 def open_receipt(envelope: bytes, trust: TrustStore, tenant: str, now: datetime) -> VerifiedStatement[ReceiptPredicate]:
@@ -130,53 +161,6 @@ def open_receipt(envelope: bytes, trust: TrustStore, tenant: str, now: datetime)
     return verify_statement(
         envelope, trust=trust, now=now, predicate_type=RECEIPT_TYPE, predicate=ReceiptPredicate, by="executors", tenant=tenant
     )
-
-
-def certificate(envelope: bytes, said: ReceiptPredicate, lines: list[bytes], key: RecordKey) -> dict[str, object]:
-    """Return what proves one record's outcome and shows nobody else's: receipt, one line, its path in the tree.
-
-    Raises
-    ------
-    NotFoundError
-        The receipt is not about the record.
-    """
-    for index, line in enumerate(lines):
-        found = json.loads(line)
-        if (found["object"], found["id"]) == (key.object, key.id):
-            proof = inclusion_proof(lines, index)
-            return {
-                "format": "steward-certificate/1",
-                "receipt": json.loads(envelope),
-                "line": line.decode(),
-                "index": index,
-                "size": len(lines),
-                "proof": [step.hex() for step in proof],
-            }
-    raise NotFoundError(N_("The receipt is not about {key}."), key=key)
-
-
-def check_certificate(
-    document: dict[str, Any], opened: Callable[[bytes], VerifiedStatement[ReceiptPredicate]]
-) -> tuple[ReceiptPredicate, dict[str, Any]]:
-    """Verify a certificate; return receipt and outcome.
-
-    Raises
-    ------
-    TrustError, MalformedManifestError
-    """
-    try:
-        envelope = json.dumps(document["receipt"], separators=(",", ":")).encode()
-        line, index, size = document["line"].encode(), document["index"], document["size"]
-        proof = [bytes.fromhex(step) for step in document["proof"]]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise MalformedManifestError(N_("This is not a certificate.")) from None
-    said = opened(envelope).predicate
-    if not isinstance(index, int) or not isinstance(size, int) or size != sum(said.counts.values()):
-        raise MalformedManifestError(N_("The certificate does not belong to its receipt."))
-    if not includes(line, index, size, proof, bytes.fromhex(said.item_root)):
-        raise MalformedManifestError(N_("The certificate does not belong to its receipt."))
-    outcome: dict[str, Any] = json.loads(line)
-    return said, outcome
 
 
 def head_of(envelope: bytes) -> CheckpointRef:

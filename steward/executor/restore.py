@@ -78,8 +78,11 @@ class FrameEffects:
         if work is None or work.frame is None:
             return []
         if work.frame != self._at:
+            ref = self._journal.find_frame(self._manifest, work.frame)
+            if ref is None:
+                return []  # erased
             grouped: dict[int, list[Effect]] = {}
-            for effect in self._reader.read(self._manifest, self._journal.frame(self._manifest, work.frame)):
+            for effect in self._reader.read(self._manifest, ref):
                 grouped.setdefault(effect.seq, []).append(effect)
             self._at, self._effects = work.frame, grouped
         return self._effects.get(seq, [])
@@ -127,12 +130,14 @@ class RestoreDecider:
         later: list[Work] = []
         touched: set[RecordKey] = set()
         self._promised, self._renumbered = set(), set()
+        waiting: set[RecordKey] = set()
         for group in units_of(works):
             mine = {e.before.key for w in group for e in originals.get(w.seq, ())}
             refers = set(self._parents({w.seq: originals.get(w.seq, ()) for w in group})) - mine
-            # A child waits for the batch after its parent's, when the parent's new id is known.
-            if mine & touched or refers & self._renumbered:
+            # A child waits for the batch after its parent's, when the parent is there and its new id is known.
+            if mine & touched or refers & (self._renumbered | waiting):
                 later += group
+                waiting |= mine
                 continue
             effects: list[Effect] = []
             going: list[Work] = []

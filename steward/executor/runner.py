@@ -70,12 +70,12 @@ class Executor(Parts):
         """Verify the audit log; see :func:`steward.executor.looking.audit_verify`."""
         return looking.audit_verify(self, outside)
 
-    def certificate(self, receipt: Path, record: str) -> dict[str, object]:
-        """Return the proof of one record's outcome."""
-        return looking.certify(self, receipt, record)
+    def certificate(self, receipt: Path, *records: str) -> dict[str, object]:
+        """Return the proof of what became of one person's records, each ``object/id``."""
+        return looking.certify(self, receipt, records)
 
-    def check_certificate(self, path: Path) -> dict[str, Any]:
-        """Verify a certificate and return the outcome it proves."""
+    def check_certificate(self, path: Path) -> list[dict[str, Any]]:
+        """Verify a certificate and return the outcomes it proves."""
         return looking.check_certificate_file(self, path)
 
     def backup_verify(self, identities: Sequence[Path], *, percent: int = 100, progress: Progress = None) -> dict[str, int]:

@@ -319,8 +319,13 @@ def test_certificate_proves_one_record_and_names_no_other(world: World) -> None:
         assert not any(k.id in text for k in chosen if k != chosen[3])
         path = world.folder / "certificate.json"
         path.write_text(text)
-        outcome = executor.check_certificate(path)
-        assert (outcome["id"], outcome["state"]) == (chosen[3].id, "done")
+        (outcome,) = executor.check_certificate(path)
+        assert (outcome["id"], outcome["state"], outcome["readBack"]) == (chosen[3].id, "done", True)
+        two = executor.certificate(done.receipt, str(chosen[1]), str(chosen[5]))
+        assert not any(k.id in json.dumps(two) for n, k in enumerate(chosen) if n not in (1, 5))
+        path.write_text(json.dumps(two))
+        assert [o["id"] for o in executor.check_certificate(path)] == [chosen[1].id, chosen[5].id]
+        path.write_text(text)
         path.write_text(text.replace(chosen[3].id, chosen[4].id))
         from steward.errors import MalformedManifestError
 
