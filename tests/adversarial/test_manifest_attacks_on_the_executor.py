@@ -122,6 +122,30 @@ def test_swap_the_items(shared: World) -> None:
     refused(shared, one, MalformedManifestError)
 
 
+def test_swap_the_items_between_the_check_and_their_loading(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is another one the moment after it was verified: each chunk is hashed again when it is loaded."""
+    import steward.executor.applying as applying
+
+    one, two = drafted(world), drafted(world, skip=10)
+    honest = (one / "items.ndjson").read_bytes()
+    claim = applying.claim
+
+    def swap(*args: Any) -> Any:
+        with (one / "items.ndjson").open("r+b") as file:  # the same file, open in the executor
+            file.write((two / "items.ndjson").read_bytes())
+        return claim(*args)
+
+    monkeypatch.setattr(applying, "claim", swap)
+    before = world.rows()
+    with pytest.raises(MalformedManifestError, match="differs"), world.executor() as executor:
+        executor.apply(one)
+    assert world.rows() == before  # the writer has made its empty ledger table by now, so the file is another
+    monkeypatch.setattr(applying, "claim", claim)
+    (one / "items.ndjson").write_bytes(honest)
+    with world.executor() as executor:  # nothing of the other manifest was noted
+        assert executor.apply(one).counts == {"done": 10}
+
+
 def test_swap_the_envelope(shared: World) -> None:
     one, two = drafted(shared), drafted(shared, skip=10)
     shutil.copy(two / "manifest.dsse.json", one / "manifest.dsse.json")
@@ -235,7 +259,21 @@ def test_rollback_of_the_trust_store(world: World) -> None:
     refused(world, first, TrustError)
 
 
-def test_one_key_two_ids_and_one_person_two_keys_never_get_into_a_store(world: World) -> None:
+def test_one_person_two_keys(world: World) -> None:
+    """Bob has two keys, rightly, and signs with both where two people must."""
+    from steward.signing import trusted_key
+
+    bob = next(p for p in world.document.people if p.id == "bob")
+    second = trusted_key(signer("bob second").public_key, from_=bob.keys[0].from_, to=bob.keys[0].to)
+    people = tuple(replace(p, keys=(*p.keys, second)) if p.id == "bob" else p for p in world.document.people)
+    write_trust(_trust_folder(world), 2, _next_trust(world, people=people))
+    # Ten of sixty tickets are a large share: two stewards and an owner.
+    refused(world, drafted(world, signed=("bob", "bob second", "eve")), ThresholdNotMetError)
+    with world.executor() as executor:
+        assert executor.apply(drafted(world, signed=("bob", "cid", "eve"))).counts == {"done": 10}
+
+
+def test_one_key_two_ids_never_gets_into_a_store(world: World) -> None:
     from steward.signing import PublicKey, TrustedKey
     from tests.support.signing import ssh_wire
 
