@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="what", required=True, metavar="init|add|remove|rotate|sign|pin|show")
     init = verbs.add_parser("init", help=_("begin a trust store"))
     init.add_argument(
-        "--root", action="append", required=True, metavar="PERSON=FILE.pub", help=_("who may change the store; two or more")
+        "--root", action="append", default=[], metavar="PERSON=FILE.pub", help=_("who may change the store; two or more")
     )
     init.add_argument("--threshold", type=int, default=2, help=_("how many of them must sign; two or more"))
     init.add_argument(
@@ -88,6 +88,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     pin.add_argument("digest")
     verbs.add_parser("show", help=_("show the store and whether it holds"))
     for each in (init, rotate):
+        each.add_argument(
+            "--root-ssh",
+            action="append",
+            default=[],
+            metavar="PERSON=FILE.pub",
+            help=_("the same for a key that signs through ssh-keygen, an agent or a FIDO2 token"),
+        )
         each.add_argument("--valid-days", type=int, default=365, help=_("how long the version is valid, a year at most"))
     for each in (init, add, remove, rotate, sign, pin, verbs.choices["show"]):
         shared.add_trust_arguments(each)
@@ -132,7 +139,7 @@ def _init(args: argparse.Namespace, screen: Screen, folder: Path) -> int:
         issued=moment,
         expires=moment + timedelta(days=args.valid_days),
         previous=None,
-        root=_root(args.root, args.threshold, moment),
+        root=_root(args.root, args.threshold, moment, args.root_ssh),
         people=(),
         executors=(),
         recipients=(),
@@ -144,13 +151,13 @@ def _init(args: argparse.Namespace, screen: Screen, folder: Path) -> int:
     return _write(args, screen, folder, document, False)
 
 
-def _root(words: list[str], threshold: int, moment: datetime) -> Root:
+def _root(words: list[str], threshold: int, moment: datetime, by_ssh: list[str]) -> Root:
     holders = []
-    for word in words:
+    for word, ssh in [*((w, False) for w in words), *((w, True) for w in by_ssh)]:
         person, equals, path = word.partition("=")
         if not equals or not person:
             raise UsageError(N_("{word} is not PERSON=FILE.pub."), word=word)
-        key = shared.read_public(Path(path))
+        key = shared.read_public(Path(path), ssh=ssh)
         holders.append(
             RootHolder(
                 person=shared.need_text(person, "name"), key=trusted_key(key, from_=moment, to=moment + timedelta(days=3650))
@@ -308,8 +315,8 @@ def _remove(args: argparse.Namespace, document: Trust) -> Trust:
 
 def _rotate(args: argparse.Namespace, document: Trust) -> Trust:
     root = document.root
-    if args.root:
-        root = _root(args.root, args.threshold or root.threshold, shared.now())
+    if args.root or args.root_ssh:
+        root = _root(args.root, args.threshold or root.threshold, shared.now(), args.root_ssh)
     elif args.threshold:
         root = Root(threshold=args.threshold, holders=root.holders)
     return msgspec.structs.replace(document, root=root, expires=document.issued + timedelta(days=args.valid_days))

@@ -147,6 +147,23 @@ def test_trust_changes_are_drafts_until_both_roots_have_signed(trust: Path, keys
     assert run("trust", "add", "person", "twin", "--role", "steward", "--pub", keys / "cid.pub", "--trust", trust)[0] == 8
 
 
+def test_a_root_holder_may_sign_with_an_ssh_key(keys: Path, ssh_key: Path, tmp_path: Path, run: Run) -> None:
+    folder = tmp_path / "store"
+    at = ("--trust", folder)
+    assert run("trust", "init", "--root", f"ria={keys / 'ria.pub'}", *at)[0] == 2, "one is not enough"
+    roots = ("--root", f"ria={keys / 'ria.pub'}", "--root-ssh", f"rex={ssh_key}.pub")
+    assert run("trust", "init", *roots, *at)[0] == 0
+    assert run("trust", "sign", "--key", keys / "ria", "--passphrase-file", keys / "pw", *at)[1]["holds"] is False
+    code, done, err = run("trust", "sign", "--ssh-key", ssh_key, *at)
+    assert code == 0 and done == {"version": 1, "signed_as": "rex", "holds": True}, err
+    # Rotation: the new holders and the old ones sign.
+    assert run("trust", "rotate", "--root", f"ria={keys / 'ria.pub'}", "--root", f"eve={keys / 'eve.pub'}", *at)[0] == 0
+    for words, holds in ((("--key", keys / "ria"), False), (("--key", keys / "eve"), False), (("--ssh-key", ssh_key), True)):
+        passphrase = () if words[0] == "--ssh-key" else ("--passphrase-file", keys / "pw")
+        assert run("trust", "sign", *words, *passphrase, *at)[1]["holds"] is holds
+    assert run("trust", "show", *at)[1]["version"] == 2
+
+
 def test_there_is_no_trust_at_first_sight(folder: Path, trust: Path, run: Run) -> None:
     trust.with_name("trust.pin").unlink()
     code, _, err = run("inspect", folder, "--trust", trust)
