@@ -28,6 +28,8 @@ VERBS: dict[str, str] = {
     "snapshot": N_("copy a CRM or export files into the workspace"),
     "score": N_("find duplicate, stale and invalid records"),
     "review": N_("open the review page"),
+    "learn": N_("let decisions move the weights of duplicates, shown before it is accepted"),
+    "link": N_("find the customers of one list or object in another"),
     "decide": N_("let a written rule decide clear cases"),
     "gate": N_("say whether a snapshot may be used to delete, and whether an execution left the CRM whole"),
     "propose": N_("draft a manifest from the decisions"),

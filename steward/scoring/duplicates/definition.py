@@ -61,6 +61,10 @@ class Field:
         Whether agreeing on a rare value weighs more; None: as usual for the kind.
     plain_frequency : bool
         A value is as rare as its share of the table says, the record itself counted in, as in Splink.
+    other : tuple of str
+        Columns of the second source where two are linked; empty: those of the same names.
+    other_first_filled : bool
+        As ``first_filled``, for the second source.
     """
 
     name: str
@@ -75,12 +79,23 @@ class Field:
     u: tuple[float, ...] = ()
     rare_counts_more: bool | None = None
     plain_frequency: bool = False
+    other: tuple[str, ...] = ()
+    other_first_filled: bool = False
 
     @property
     def plain(self) -> bool:
         """True where nothing but the kind says how the field is compared."""
         return (
-            not (self.standard or self.levels or self.missing or self.take or self.m or self.u or self.plain_frequency)
+            not (
+                self.standard
+                or self.levels
+                or self.missing
+                or self.take
+                or self.m
+                or self.u
+                or self.plain_frequency
+                or self.other
+            )
             and self.rare_counts_more is None
         )
 
@@ -157,7 +172,7 @@ class Definition:
         ]  # fmt: skip
         if not all(f.plain for f in self.fields) or self.prior is not None or self.related:
             body.append([
-                [[f.standard, list(f.levels), f.missing, f.take, list(f.m), list(f.u), f.rare_counts_more, f.plain_frequency] for f in self.fields],
+                [[f.standard, list(f.levels), f.missing, f.take, list(f.m), list(f.u), f.rare_counts_more, f.plain_frequency, list(f.other), f.other_first_filled] for f in self.fields],
                 self.prior, [list(r) for r in self.related],
             ])  # fmt: skip
         return hashlib.sha256(json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
@@ -191,6 +206,10 @@ class Definition:
                 lines.append(f"rare_counts_more = {str(f.rare_counts_more).lower()}")
             if f.plain_frequency:
                 lines.append("plain_frequency = true")
+            if f.other:
+                lines.append(f"other_columns = [{', '.join(_quoted(c) for c in f.other)}]")
+            if f.other_first_filled:
+                lines.append("other_first_filled = true")
         for r in self.rules:
             lines += ["", "[[index]]", f"keys = [{', '.join(r.written())}]"]
         if self.related:
@@ -220,6 +239,8 @@ class _Compare(_Strict):
     u: tuple[float, ...] = ()
     rare_counts_more: bool | None = None
     plain_frequency: bool = False
+    other_columns: tuple[str, ...] = ()
+    other_first_filled: bool = False
 
 
 class _Index(_Strict):
@@ -281,7 +302,7 @@ def parse_definition(text: str, *, where: str = "linkage definition") -> Definit
     fields = tuple(
         Field(
             c.field, c.kind, c.columns or (c.field,), c.first_filled, c.standard, c.levels, c.missing, c.take, c.m, c.u,
-            c.rare_counts_more, c.plain_frequency,
+            c.rare_counts_more, c.plain_frequency, c.other_columns, c.other_first_filled,
         )
         for c in file.compare
     )  # fmt: skip

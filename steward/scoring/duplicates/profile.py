@@ -25,7 +25,7 @@ EVERY_PAIR_UP_TO = 1_600
 """Rows up to which every pair is compared: no blocking rule can then lose one."""
 
 _HEADERS: tuple[tuple[str, str], ...] = (
-    ("skip", r"\b(type|typ|art)$|\b(passport|licen[cs]e|licen[cs]es|id) (country|state)\b"),
+    ("skip", r"\b(type|typ|art|title|titel|position|salutation|anrede|job|role|rolle|funktion)$|\b(passport|licen[cs]e|licen[cs]es|id) (country|state)\b"),
     ("skip", r"\b(created|updated|modified|deleted|timestamp|version|row version|erstellt|geandert|synced|last (login|seen|activity|visit)|"
              r"anzahl|count|amount|total|revenue|price|umsatz|betrag|score|status|stage|phase|note|notes|notiz|description|beschreibung|"
              r"comment|comments|bemerkung|password|hash|uuid|guid|url|photo|picture|创建.*|更新.*|修改.*|备注|描述|金额|状态|阶段|数量)\b"),
