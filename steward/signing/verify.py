@@ -177,6 +177,7 @@ def _check(envelope: bytes, items: ItemSource, trust: TrustStore, context: Verif
     if len(statement.subject) != 1 or statement.subject[0].name != ITEMS_NAME:
         raise MalformedManifestError(N_("A manifest is about one subject, items.ndjson."))
     _check_kinds(said)
+    _check_anonymise(said)
     # 7: where it may run.
     rules.check_target(said, trust, context)
     # 8: when.
@@ -209,6 +210,16 @@ def _check_kinds(said: ManifestPredicate) -> None:
     for kind in said.counts:
         if not _KIND.fullmatch(kind):
             raise MalformedManifestError(N_("The counts of the manifest name something that is no object and action."))
+
+
+def _check_anonymise(said: ManifestPredicate) -> None:
+    """Refuse unless exactly the objects that are anonymised name their fields, each once: what is emptied is signed."""
+    objects = {kind.split("/", 1)[0] for kind in said.counts if kind.endswith("/anonymise")}
+    fields = [[change.field for change in changes] for changes in said.anonymise.values()]
+    if objects != set(said.anonymise) or not all(fields) or any(len(set(f)) != len(f) for f in fields):
+        raise MalformedManifestError(
+            N_("The manifest does not say which fields of which objects are anonymised, each once."), code="anonymise"
+        )
 
 
 def _check_ids(manifest: ExaminedManifest, context: VerifyContext) -> None:

@@ -16,7 +16,7 @@ import msgspec
 import steward.errors as errors
 from steward.errors import StewardError
 from steward.manifest import RESTORE_TYPE, Item, RelatedSet, Survivor, encode_item
-from steward.manifest.format import BackupRef, Limits, PolicyRef, Proposer, Subject, VetoPredicate
+from steward.manifest.format import BackupRef, FieldChange, Limits, PolicyRef, Proposer, Subject, VetoPredicate
 from steward.signing import make_veto, read_trust, seal
 from steward.signing.dsse import STATEMENT_PAYLOAD, pae
 from tests.support import signing as world
@@ -149,6 +149,7 @@ def _restore(_raw: bytes) -> bytes:
     return seal(payload, STATEMENT_PAYLOAD, [(signer("bob").keyid, signer("bob").sign(pae(STATEMENT_PAYLOAD, payload)))])
 
 
+EMAIL = FieldChange(field="email", method="null")
 SURVIVOR = Survivor(version="1", preimage="a" * 64)
 HARD = manifest([item(0, action="hard_delete")])
 MERGE = manifest(
@@ -256,6 +257,10 @@ CASES: dict[str, Case] = {
     "statement/bidirectional-text": Case("MalformedManifestError", made=manifest(1, policy=PolicyRef(digest=POLICY, version="1\u202e"))),
     "statement/counts-too-small": Case("ManifestError", made=manifest(3, counts={"contact/soft_delete": 2})),
     "statement/counts-of-another-action": Case("ManifestError", made=manifest([item(0, action="reassign", target="5")], counts={"contact/soft_delete": 1})),
+    "statement/anonymise-without-fields": Case("MalformedManifestError", made=manifest([item(0, action="anonymise")], anonymise={}), signers=("bob", "dan")),
+    "statement/anonymise-with-an-empty-list": Case("MalformedManifestError", made=manifest([item(0, action="anonymise")], anonymise={"contact": ()}), signers=("bob", "dan")),
+    "statement/anonymise-a-field-twice": Case("MalformedManifestError", made=manifest([item(0, action="anonymise")], anonymise={"contact": (EMAIL, replace(EMAIL, method="token"))}), signers=("bob", "dan")),
+    "statement/anonymise-an-object-that-no-item-names": Case("MalformedManifestError", made=manifest(1, anonymise={"contact": (EMAIL,)})),
     # Time ------------------------------------------------------------------------------------------------------------
     "time/expired": Case("ExpiredError", context={"now": (NOW + 7 * DAY).isoformat()}),
     "time/before-its-start": Case("NotYetValidError", context={"now": (NOW - DAY).isoformat()}),

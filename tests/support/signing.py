@@ -20,6 +20,7 @@ from steward.manifest.draft import new_manifest_id
 from steward.manifest.format import (
     MANIFEST_TYPE,
     BackupRef,
+    FieldChange,
     HeldBack,
     Limits,
     ManifestPredicate,
@@ -193,7 +194,10 @@ def predicate_of(items: Sequence[Item], info: Any, counts: dict[str, int], nonce
         proposer=Proposer(person="ada", tool="steward 0.1.0", notebook_digest=None),
         counts=counts,
         items=info,
-        anonymise={},
+        anonymise={
+            o: (FieldChange(field="email", method="null"), FieldChange(field="name", method="token"))
+            for o in sorted({i.object for i in items if i.action == "anonymise"})
+        },
         held_back=HeldBack(records=0, sha256=hashlib.sha256(b"").hexdigest(), by_code={}),
         limits=Limits(
             max_records=1_000_000,
