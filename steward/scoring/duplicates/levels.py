@@ -20,6 +20,7 @@ from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA, JaroWinkler
 
 from steward.scoring.duplicates import han
+from steward.scoring.duplicates.by_code import email_levels
 from steward.scoring.duplicates.columns import Column
 from steward.scoring.duplicates.own import compare_own, has_own_levels, parts_complete
 from steward.scoring.duplicates.signature import may_agree
@@ -290,8 +291,11 @@ def compare_values(column: Column, a: npt.NDArray[np.int64], b: npt.NDArray[np.i
         a, b = a[able], b[able]
         if not len(a):
             return out
-    left, right = column.latin[a], column.latin[b]
-    level = np.minimum(COMPARE[column.kind.name](left, right, left == right), column.kind.exact - 1).astype(np.int8)
+    if column.kind.name == "email":
+        level = email_levels(column, a, b)
+    else:
+        left, right = column.latin[a], column.latin[b]
+        level = np.minimum(COMPARE[column.kind.name](left, right, left == right), column.kind.exact - 1).astype(np.int8)
     _by_character(column, a, b, level)
     if able is None:
         return level

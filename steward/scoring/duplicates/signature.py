@@ -225,10 +225,26 @@ def _text(s: Signature, a: Codes, b: Codes) -> Flags:
     return _jaro_winkler(s, s, a, b, 0.8, *_unmatched(s, s, a, b)) | s.loose[a] | s.loose[b]
 
 
+def _share_of_edits(
+    s: Signature, a: Codes, b: Codes, open_a: npt.NDArray[np.uint8], open_b: npt.NDArray[np.uint8], limit: float
+) -> Flags:
+    """Tell which pairs may differ in no more than this share of the longer's characters."""
+    longest = np.maximum(s.size[a], s.size[b]).astype(np.float32)
+    near: Flags = np.maximum(open_a, open_b) <= limit * longest + SLACK
+    return near
+
+
+def locals_near(column: Column, a: Codes, b: Codes) -> Flags:
+    """Tell which addresses may differ in no more than a quarter of what stands before the @."""
+    s = of_column(column)
+    if s is None:
+        return np.ones(len(a), bool)
+    return _share_of_edits(s, a, b, *_unmatched(s, s, a, b), 0.25) | s.loose[a] | s.loose[b]
+
+
 def _email(s: Signature, a: Codes, b: Codes) -> Flags:
     open_a, open_b = _unmatched(s, s, a, b)
-    edits = np.maximum(open_a, open_b)
-    near = edits <= 0.25 * np.maximum(s.size[a], s.size[b]).astype(np.float32) + SLACK
+    near = _share_of_edits(s, a, b, open_a, open_b, 0.25)
     return near | _jaro_winkler(s, s, a, b, 0.88, open_a, open_b) | s.loose[a] | s.loose[b]
 
 
