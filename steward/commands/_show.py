@@ -135,6 +135,12 @@ def _show_plan(screen: Screen, plan: PlanDifference | None, problem: StewardErro
         applies=plan.applies,
         records=plan.records,
     )
+    if plan.seconds:
+        screen.say(
+            N_("It would take some {seconds} seconds and {requests} calls to the CRM."),
+            seconds=plan.seconds,
+            requests=plan.requests,
+        )
     if plan.stays:
         screen.table(N_("What would stay"), (N_("state"), N_("records")), list(plan.stays.items()))
     if plan.related:

@@ -147,6 +147,9 @@ class SeenPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     records: int
     verdicts: dict[str, int]
     related: dict[str, int] = {}
+    requests: int = 0
+    credits: int = 0
+    seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,8 @@ class PlanDifference:
         State (``drift``, ``missing``, ``blocked``, ``vetoed`` …) → records that would not be touched.
     related : dict of str to int
         ``object.field/rule`` → records that hang on them.
+    requests, credits, seconds : int
+        What it would cost: calls to the CRM, its credits, time; 0 where the executor does not say.
     """
 
     at: datetime
@@ -168,6 +173,9 @@ class PlanDifference:
     applies: int
     stays: dict[str, int]
     related: dict[str, int]
+    requests: int = 0
+    credits: int = 0
+    seconds: int = 0
 
     def facts(self) -> dict[str, Any]:
         """Return it for machines."""
@@ -178,6 +186,9 @@ class PlanDifference:
             "applies": self.applies,
             "stays": self.stays,
             "related": self.related,
+            "requests": self.requests,
+            "credits": self.credits,
+            "seconds": self.seconds,
         }
 
 
@@ -379,6 +390,9 @@ def read_plan(envelope: bytes, manifest: ExaminedManifest, trust: TrustStore, no
         applies=sum(n for v, n in plan.verdicts.items() if v.split("/", 1)[0] == "apply"),
         stays=dict(sorted(stays.items())),
         related=dict(sorted(plan.related.items())),
+        requests=plan.requests,
+        credits=plan.credits,
+        seconds=plan.seconds,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from steward.manifest_files import FileItems, ManifestFolder, read_trust_folder,
 from steward.signing import PolicyInForce, VerifyContext, load_trust, verify
 from steward.ssh_keygen import SshKeygenSigner, armor, ssh_public_key
 from tests.support import signing as world
-from tests.support.signing_commands import POLICY, WORD, Run, first_trust, folder, keys, run, trust
+from tests.support.signing_commands import POLICY, WORD, Run, first_trust, folder, keys, lay, made_now, run, trust
 
 __all__ = ["first_trust", "folder", "keys", "run", "trust"]  # fixtures
 
@@ -133,6 +134,55 @@ def test_a_plan_can_be_required(folder: Path, trust: Path, keys: Path, run: Run)
         "--require-plan",
     )
     assert code == 8 and "plan" in err
+
+
+def test_the_executors_plan_and_the_last_manifest_are_shown_beside_what_is_signed(
+    folder: Path, trust: Path, keys: Path, run: Run, tmp_path: Path
+) -> None:
+    from steward.executor.documents import PlanPredicate
+    from steward.manifest import PLAN_TYPE, Subject
+    from steward.signing import sign_statement
+
+    bob = ("--key", keys / "bob", "--passphrase-file", keys / "pw", "--trust", trust, "--count", 3)
+    (tmp_path / "machine.pub").write_text(world.signer("machine").public_key.openssh_line("machine"))
+    assert (
+        run("trust", "add", "executor", "night", "--tenant", "acme", "--pub", tmp_path / "machine.pub", "--trust", trust)[0]
+        == 0
+    )
+    for name in ("ria", "rex"):
+        assert run("trust", "sign", "--key", keys / name, "--passphrase-file", keys / "pw", "--trust", trust)[0] == 0
+    before = made_now([world.item(0), world.item(1, id="elsewhere")], nonce=7, created_at=now() - timedelta(days=2, hours=1))
+    lay(folder.parent, before)
+    lay(folder.parent, made_now(1, nonce=8, tenant="other"))
+    lay(folder.parent, made_now(1, nonce=9, created_at=now() - timedelta(days=1), not_before=now() + timedelta(hours=1)))
+    (folder.parent / "0000000000000000000000000Z").mkdir()  # no manifest at all
+
+    def plan(statement: str, signer: str = "machine") -> bytes:
+        said = PlanPredicate(
+            manifest_id=folder.name, statement=statement, approved=False, at=now(), executor="night", records=3,
+            verdicts={"apply": 1, "drift/version": 2}, related={"note.contact_id/detach": 4}, batches=1, requests=9, credits=0,
+            seconds=12, backup_bytes=1, free_bytes=2,
+        )  # fmt: skip
+        subject = [Subject(name="statement", digest={"sha256": statement})]
+        return sign_statement([world.signer(signer)], subject=subject, predicate_type=PLAN_TYPE, predicate=said)
+
+    code, seen, _ = run("inspect", folder, "--trust", trust)
+    assert code == 0 and seen["plan"] is None
+    last = seen["since_last"]
+    assert last["manifest_id"] == before.predicate.manifest_id and last["signed_by"] == []
+    assert (last["new"], last["gone"], last["changed"], last["same"]) == (2, 1, 0, 1)
+    (folder / "plan.dsse.json").write_bytes(plan("0" * 64))
+    code, _, err = run("sign", folder, *bob, "--require-plan")
+    assert code == 8 and "another one" in err
+    (folder / "plan.dsse.json").write_bytes(plan(seen["digest"], "mallory"))
+    assert run("sign", folder, *bob, "--require-plan")[0] == 8
+    code, _, err = run("inspect", folder, "--trust", trust)
+    assert code == 0 and "does not hold" in err
+    (folder / "plan.dsse.json").write_bytes(plan(seen["digest"]))
+    seen = run("inspect", folder, "--trust", trust)[1]
+    assert seen["plan"]["applies"] == 1 and seen["plan"]["stays"] == {"drift/version": 2} and seen["plan"]["seconds"] == 12
+    assert run("inspect", folder, "--trust", trust, "--against", tmp_path / "nowhere")[0] == 7
+    assert run("sign", folder, *bob, "--require-plan")[0] == 0
 
 
 def test_trust_changes_are_drafts_until_both_roots_have_signed(trust: Path, keys: Path, run: Run) -> None:
