@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from steward.store.decision_log import DecisionLog
 
 RISKIEST = 20
+NEAR = 2
+"""Open cases claimed before they are on the screen."""
 _STEP = 4096  # lines looked at together for the next open case
 
 
@@ -231,16 +233,20 @@ class ReviewSession:
     # ------------------------------------------------------------------ claims
 
     def reserve(self, after: int = -1, count: int = 1) -> list[int]:
-        """Return the lines of the next open cases, claimed for this reviewer; those that others have are passed over."""
+        """Return the lines of the next open cases, the nearest claimed for this reviewer; what others have is passed over.
+
+        Only :data:`NEAR` cases are claimed ahead, so that a small queue is not one person's; the rest is claimed when it
+        comes to the screen (:meth:`hold`).
+        """
         if not self.claims.used:
             return self.next_open(after, count)
         self.claims.look_around()
         for _ in range(3):  # somebody may be quicker in between; then the next ones are looked for
             lines = self.next_open(after, count)
-            if all(self.claims.has(self._case_at(n)) for n in lines):
+            near = [self._case_at(n) for n in lines[:NEAR]]
+            if all(self.claims.has(case_id) for case_id in near):
                 return lines
-            further = self.next_open(after, 3 * count)  # several at once: one write for several decisions
-            self.claims.claim([self._case_at(n) for n in further])
+            self.claims.claim(near)
         return [n for n in self.next_open(after, count) if self.claims.has(self._case_at(n))]
 
     def hold(self, case_id: str) -> str | None:

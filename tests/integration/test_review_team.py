@@ -87,8 +87,10 @@ def test_a_claim_is_had_by_one_person_ends_by_itself_and_belongs_to_the_person(l
 
 def test_two_reviewers_are_not_offered_the_same_case(desk: Desk, log: DecisionLog) -> None:
     anna, boris = session(desk, log, "anna"), session(desk, log, "boris")
-    hers, his = anna.reserve(count=6), boris.reserve(count=6)
-    assert len(hers) == len(his) == 6 and not set(hers) & set(his)
+    hers, his = anna.reserve(count=2), boris.reserve(count=2)
+    assert (hers, his) == ([0, 1], [2, 3])
+    assert anna.reserve(1, 6) == [4, 5, 6, 7, 8, 9]  # what she sees ahead passes over his
+    assert boris.reserve(3, 2) == [6, 7]  # and only the nearest of it is hers already
     anna.close()  # she goes home: her cases are offered again
     assert boris.reserve(-1, 30) == list(range(30))
     boris.close()
