@@ -159,9 +159,16 @@ def parse_suite(text: str, *, where: str = "suite") -> Suite:
         raise refuse(N_("{where}, line {line}: unknown word {word}."), 1, word=unknown[0])
     meta = document.get("meta")
     ours = meta.get("steward") if isinstance(meta, dict) else None
-    if not isinstance(ours, dict) or not isinstance(ours.get("object"), str) or set(ours) - {"object", "tenant"}:
+    if not isinstance(ours, dict) or not isinstance(ours.get("object"), str) or set(ours) - {"object", "tenant", "rules"}:
         raise refuse(
             N_("{where}, line {line}: meta.steward must name the object, and may name the tenant, and nothing else."), 1
+        )
+    if "rules" in ours and ours["rules"] != len(document["expectations"]):
+        raise refuse(
+            N_("{where}, line {line}: {found} of {rules} expectations are left; a tool that does not know a kind drops it."),
+            1,
+            found=len(document["expectations"]),
+            rules=ours["rules"],
         )
     lines = _lines_of_expectations(text)
     seen: dict[str, int] = {}
@@ -193,6 +200,7 @@ def canonical(document: Mapping[str, Any]) -> dict[str, Any]:
     meta = {
         key: _sorted(value) for key, value in sorted(document.get("meta", {}).items()) if key != "great_expectations_version"
     }
+    meta["steward"] = {key: value for key, value in meta["steward"].items() if key != "rules"}
     return {"expectations": expectations, "meta": meta, "name": document["name"]}
 
 
@@ -201,9 +209,23 @@ def format_suite(document: Mapping[str, Any]) -> str:
     return json.dumps(canonical(document), ensure_ascii=False, indent=2) + "\n"
 
 
+def exported(suite: Suite) -> str:
+    """Return a suite's text as a Great Expectations project holds it.
+
+    ``meta.steward.rules`` says how many expectations it left with: Great Expectations drops kinds it was not taught without a
+    word when it loads and saves, and such a file is refused on its way back.
+    """
+    document = canonical(suite.document)
+    meta = {**document["meta"], "steward": {**document["meta"]["steward"], "rules": len(suite.expectations)}}
+    whole = {**document, "id": None, "meta": meta, "notes": None}
+    return json.dumps(whole, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
 def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)  # Great Expectations writes the bound 0 as 0.0; it is the same rule
     return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
