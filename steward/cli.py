@@ -29,6 +29,7 @@ VERBS: dict[str, str] = {
     "score": N_("find duplicate, stale and invalid records"),
     "review": N_("open the review page"),
     "learn": N_("let decisions move the weights of duplicates, shown before it is accepted"),
+    "explain": N_("show why two records are held to be one customer, field by field"),
     "link": N_("find the customers of one list or object in another"),
     "decide": N_("let a written rule decide clear cases"),
     "gate": N_("say whether a snapshot may be used to delete, and whether an execution left the CRM whole"),

@@ -341,7 +341,9 @@ def _evidence(
         right = np.array([row_of[s] for _, s, _ in part], np.int64)
         scored = scorer.score(left, right, 0, keep_all=True)
         texts = weights_json(table, raw, scored, related)
-        for (member, kept, case), probability, text in zip(part, scored.probability.tolist(), texts, strict=True):
+        rules = result.blocks.found_by(left, right) if result.blocks is not None else [""] * len(part)
+        facts = zip(part, scored.probability.tolist(), scored.weight.tolist(), rules, texts, strict=True)
+        for (member, kept, case), probability, total, rule, text in facts:
             weights = read_weights(text)
             shown = tuple(
                 ShownValue(w.field, w.left, w.right, f"{object}/{kept}", round(w.bits, 4))
@@ -350,7 +352,7 @@ def _evidence(
             )
             evidence = Evidence(
                 "duplicate", RecordKey(object, member), RULE_ID, float(min(max(probability, 0.0), 1.0)),
-                sentence(f"{object}/{kept}", probability, weights), shown, case, digest,
+                sentence(f"{object}/{kept}", probability, weights, rule, total), shown, case, digest,
             )  # fmt: skip
             values = [
                 {"field": v.field, "value": v.value, "compared_with": v.compared_with, "source": v.source, "points": v.points}

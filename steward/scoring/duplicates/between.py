@@ -97,8 +97,15 @@ class BetweenResult:
         related = self.result.model.related_names if self.result.model is not None else []
         texts: list[str] = weights_json(self.result.table, raw, pairs, related).to_list() if len(pairs) else []
         said = [
-            sentence(f"{self.right.name}/{b}", p, read_weights(t))
-            for b, p, t in zip(two, frame["probability"].to_list(), texts, strict=True)
+            sentence(f"{self.right.name}/{b}", p, read_weights(t), rule, total)
+            for b, p, t, rule, total in zip(
+                two,
+                frame["probability"].to_list(),
+                texts,
+                frame["rule"].to_list(),
+                frame["match_weight"].to_list(),
+                strict=True,
+            )
         ]
         return frame.with_columns(pl.Series("sentence", said, dtype=pl.String))
 

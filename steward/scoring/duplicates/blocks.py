@@ -179,6 +179,13 @@ class Blocks:
                 if len(left):
                     yield number, left, right
 
+    def found_by(self, left: Positions, right: Positions) -> list[str]:
+        """Return the name of the first rule that proposes each pair; empty where none does."""
+        names = np.full(len(left), "", object)
+        for key, rule in zip(reversed(self.keys), reversed(self.rules), strict=True):
+            names[(key[left] == key[right]) & (key[left] >= 0)] = rule.name
+        return [str(n) for n in names]
+
     def _new(self, number: int, left: Positions, right: Positions) -> tuple[Positions, Positions]:
         """Drop pairs within one linked source and pairs that an earlier rule found."""
         keep = np.ones(len(left), bool)

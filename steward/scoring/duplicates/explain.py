@@ -85,21 +85,39 @@ def read_weights(text: str) -> tuple[MatchWeight, ...]:
     return tuple(out)
 
 
-def sentence(other: str, probability: float, weights: tuple[MatchWeight, ...], rule: str = "") -> str:
+def sentence(
+    other: str, probability: float, weights: tuple[MatchWeight, ...], rule: str = "", total: float | None = None
+) -> str:
     """Return why two records are held to be one customer, the strongest reasons first, then what speaks against.
 
-    Example: ``Probably the same customer as 17 (98.3 %): email agrees (+11.2 bits), family name is similar (+6.0 bits);
-    against it: city differs (-2.1 bits); missing: phone.``
+    Parameters
+    ----------
+    other : str
+        The other record, as people name it.
+    rule : str
+        The blocking rule that found the pair; empty where none did.
+    total : float, optional
+        Sum in bits, prior and look-alikes included.
+
+    Example: ``Probably the same customer as 17 (98.3 %, +5.9 bits in all): email: exact (+11.2 bits), name: some words agree
+    (+6.0 bits); against it: city: differs (-2.1 bits); no value to compare: phone; found by: email.`` Two records that share
+    a cluster only through others, or because a person merged them, are said to be in one cluster, not to be probably one.
     """
     pro = sorted((w for w in weights if w.bits > 0.05 and w.agreement != "missing"), key=lambda w: -w.bits)
     con = sorted((w for w in weights if w.bits < -0.05 and w.agreement != "missing"), key=lambda w: w.bits)
     missing = [w.field for w in weights if w.agreement == "missing"]
-    parts = [f"Probably the same customer as {other} ({probability_text(probability)})"]
+    begin = (
+        "Probably the same customer as" if probability >= 0.5 else "In one cluster, through other records or a decision, with"
+    )
+    sum_ = "" if total is None else f", {total:+.1f} bits in all"
+    parts = [f"{begin} {other} ({probability_text(probability)}{sum_})"]
     parts.append(": " + ", ".join(_phrase(w) for w in pro[:5]) if pro else "")
     if con:
         parts.append("; against it: " + ", ".join(_phrase(w) for w in con[:3]))
     if missing:
         parts.append("; no value to compare: " + ", ".join(missing[:4]) + (" …" if len(missing) > 4 else ""))
+    if rule:
+        parts.append(f"; found by: {rule}")
     return "".join(parts) + "."
 
 
@@ -107,6 +125,8 @@ def probability_text(probability: float) -> str:
     """Return a probability as people read it; never a certainty."""
     if probability >= 0.9995:
         return "more than 99.9 %"
+    if probability < 0.0005:
+        return "less than 0.1 %"
     return f"{probability * 100:.1f} %"
 
 
