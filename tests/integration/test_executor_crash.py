@@ -68,16 +68,19 @@ def test_a_backup_that_cannot_be_read_back_stops_before_the_first_delete() -> No
     assert tally.deletes == 0 and tally.violations == [(1, "NEVER-ENDS")]
 
 
-@pytest.mark.parametrize("failure", [errno.ENOSPC, errno.EIO], ids=["full", "io-error"])
-def test_every_write_and_sync_fails_once(failure: int) -> None:
+@pytest.mark.parametrize(
+    ("failure", "conditional"), [(errno.ENOSPC, True), (errno.EIO, False)], ids=["full", "io-error-unconditional"]
+)
+def test_every_write_and_sync_of_24_records_fails_once(failure: int, conditional: bool) -> None:
+    """Exhaustive: each write and each fsync of journal and backup, one after the other, until a run meets none."""
     n = 0
     while True:
         n += 1
-        untouched, violations = fault_run(n, failure)
+        untouched, violations = fault_run(n, failure, conditional=conditional, size=24)
         assert not violations, (n, violations)
         if untouched:
             break
-    assert n > 60, "fewer operations failed than a run has"
+    assert n > 240, "fewer operations failed than a run has"
 
 
 def test_a_segment_shorter_than_the_journal_stops_everything(tmp_path: Path) -> None:

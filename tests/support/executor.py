@@ -68,6 +68,7 @@ class World:
     policy_text: str = POLICY
     batch: int = 20
     nonce: int = 0
+    key: Any = None
 
     def __post_init__(self) -> None:
         self.mapping: CrmMapping = parse_mapping(self.mapping_text)
@@ -106,8 +107,12 @@ class World:
         pin_trust(self.home, self.folder / "trust", read_trust(raw)[1])
 
     def executor(self, **words: Any) -> Executor:
-        """Open the executor."""
-        return Executor(self.home, **words)
+        """Open the executor. Its key is opened once: that takes half a second, by design."""
+        made = Executor(self.home, **words)
+        if self.key is None:
+            self.key = made.signer
+        made._signer = self.key
+        return made
 
     def rows(self) -> dict[str, dict[str, str]]:
         """Every row of every table, whole, as text: what "row by row identical" compares."""
