@@ -1,7 +1,7 @@
 """Writes what a workspace holds to a file: CSV, Parquet, NDJSON or XLSX, by the ending of its name.
 
 A spreadsheet program runs a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula. In CSV such text gets an
-apostrophe in front; in XLSX it is written as text, which is not run. Plain numbers stay as they are.
+apostrophe in front, also behind a semicolon, a tab or a line break inside the text; in XLSX it is written as text, which is not run. Plain numbers stay as they are.
 
 Left to others: which rows (``steward.commands.export``).
 """
@@ -26,6 +26,8 @@ Rows = Iterable[Sequence[Any]]
 FORMATS = (".csv", ".parquet", ".ndjson", ".xlsx")
 _SHEET_ROWS = 1_048_575
 _CELL = 32_767
+_INSIDE = re.compile(r"([;\t\r\n] *\"*)([=+\-@＝＋－＠])")
+"""A formula behind what other countries' programs split cells by: to them it begins a cell, quoted or not."""
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")
 
 
@@ -69,6 +71,7 @@ def harmless(text: str) -> str:
     """Return text that no spreadsheet program runs as a formula."""
     if not text or _NUMBER.fullmatch(text):
         return text
+    text = text[0] + _INSIDE.sub(r"\1'\2", text[1:])
     first = text.lstrip(" ")[:1] or text[0]
     return "'" + text if first in "=+-@\t\r\n＝＋－＠" else text
 
