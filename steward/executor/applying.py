@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steward.errors import ExecutionError, ExpiredError, VetoedError
+from steward.errors import ExecutionError, ExpiredError, StewardError, VetoedError
 from steward.executor.audit import AuditLog
 from steward.executor.brakes import Brakes
 from steward.executor.disk import RealDisk
 from steward.executor.documents import ReceiptPredicate
 from steward.executor.engine import Engine
 from steward.executor.gates import Gates, TenantLock, claim
+from steward.executor.hours import parse_hours
 from steward.executor.parts import Parts, subject_of
 from steward.executor.plan import LiveDecider, works_of
 from steward.executor.ports import APPLIED, Progress, State
@@ -69,6 +70,9 @@ def apply_manifest(parts: Parts, manifest: Path, *, override: str | None = None,
             except (VetoedError, ExpiredError) as error:  # between two batches: nothing is in flight
                 _close_stopped(parts, folder, "vetoed" if isinstance(error, VetoedError) else "expired")
                 raise
+            except StewardError as error:
+                parts.tell("stopped", verified.id, why=type(error).__name__)
+                raise
     finally:
         lock.release()
 
@@ -104,7 +108,7 @@ def _apply(
             parts.journal, disk, parts.clock, parts.home.frozen, parts.home.path / "holds.txt",
             refresh=_refresher(parts, folder, verified), lock=lock, expires=said.expires_at, window=said.limits.window,
             reserve=parts.home.config.reserve_bytes, keeps=parts.keep_file(), rate=rate,
-            budget=Budget(parts.journal, limits.records_per_day),
+            budget=Budget(parts.journal, limits.records_per_day), hours=parse_hours(parts.home.config.hours, parts.home.config.closed),
         )  # fmt: skip
         brakes = Brakes(
             len(verified), drift=min(said.limits.max_drift_percent, limits.drift),

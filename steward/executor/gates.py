@@ -1,4 +1,4 @@
-"""What is asked before every batch: freeze, trust, vetoes, holds, keeps, expiry, window, lock, clock, space, rate.
+"""What is asked before every batch: freeze, trust, vetoes, holds, keeps, expiry, window, hours, lock, clock, space, rate.
 
 Each either lets the batch pass or raises; nothing is in flight then. Left to others: limits on outcomes (``brakes``).
 """
@@ -20,6 +20,7 @@ from steward.errors import (
     PartialExecutionError,
     PolicyInvalidError,
 )
+from steward.executor.hours import Hours
 from steward.executor.journal import Journal
 from steward.executor.keeping import KeepFile
 from steward.executor.ports import Clock, Disk
@@ -120,6 +121,7 @@ class Gates:
     reserve: int = 0
     rate: Rate | None = None
     budget: Budget | None = None
+    hours: Hours | None = None
     keeps: KeepFile | None = None
     need_holds: bool = True
     vetoed: frozenset[int] = frozenset()
@@ -149,6 +151,13 @@ class Gates:
                 N_("It is outside the working window {window} (UTC)."),
                 next_step=N_("Run the same command inside it."),
                 window=self.window,
+            )
+        if self.hours is not None and not self.hours.is_open(now):
+            opening = self.hours.next_opening(now)
+            raise PartialExecutionError(
+                N_("It is outside the hours of this executor; they begin again at {opening}."),
+                next_step=N_("Run the same command then."),
+                opening="-" if opening is None else opening.isoformat(timespec="minutes"),
             )
         self.vetoed = self.refresh()
         if self.need_holds:

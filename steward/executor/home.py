@@ -86,6 +86,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         An older list is not taken; 0 takes any.
     id_map_webhook : str
         Address that is told which id became which after merges and restores; signed with ``webhook_secret_file``.
+    hours, closed : tuple of str
+        When it may work (:mod:`steward.executor.hours`); the signed window of a manifest holds as well.
+    post : str
+        Settings of mail server and webhooks for its notices (:mod:`steward.post_settings`); none are sent without.
     identities : tuple of str
         age identity files for restore. Empty is right outside a sandbox: then give ``--identity`` when it is needed.
     """
@@ -112,6 +116,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     id_map_webhook: str = ""
     webhook_secret_file: str = "webhook.secret"  # noqa: S105  a file's name
     reserve_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 50_000_000
+    hours: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+    post: str = ""
     limits: LocalLimits = LocalLimits()
 
 

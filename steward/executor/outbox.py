@@ -132,7 +132,7 @@ class Outbox:
 
 def due(at: datetime, attempts: int, now: datetime) -> bool:
     """True where a notice that was put in at ``at`` may be tried once more."""
-    return attempts == 0 or now >= at + min(timedelta(minutes=2 ** min(attempts, 16) - 1), MAX_WAIT * max(1, attempts - 7))
+    return now >= at + sum((min(timedelta(minutes=2**k), MAX_WAIT) for k in range(min(attempts, 500))), timedelta())
 
 
 def waiting(journal: Journal) -> int:

@@ -7,15 +7,17 @@ Nothing is opened before it is needed, and nothing twice. Left to others: what i
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
 from steward import __version__
-from steward.errors import ExecutionError, PolicyInvalidError, UsageError
+from steward.errors import ExecutionError, PolicyInvalidError, StewardError, UsageError
 from steward.executor.audit import AuditLog
 from steward.executor.disk import RealDisk
 from steward.executor.documents import CheckpointRef, ReceiptPredicate
@@ -23,6 +25,7 @@ from steward.executor.home import Home, open_home
 from steward.executor.idmap import deliver_id_maps, queue_id_map, write_id_map
 from steward.executor.journal import Journal, connect
 from steward.executor.keeping import KeepFile
+from steward.executor.outbox import Outbox, notice_of
 from steward.executor.ports import Clock, Hook, SystemClock, no_hook
 from steward.executor.pushing import Pusher
 from steward.executor.receipt import write_receipt
@@ -30,6 +33,7 @@ from steward.executor.writers.sql import SqlLook, SqlWriter
 from steward.manifest.format import MANIFEST_TYPE, ManifestPredicate, Subject
 from steward.manifest_files import ManifestFolder, read_file, read_secret
 from steward.messages import N_
+from steward.post_settings import read_channels
 from steward.signing import FileSigner, LedgerEntry, TrustStore, VerifyContext
 from steward.signing.statements import parse_statement, signed_envelope
 
@@ -57,6 +61,7 @@ class Parts:
         self._journal: Journal | None = None
         self._signer: FileSigner | None = None
         self._pusher: Pusher | None = None
+        self._outbox: Outbox | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +73,7 @@ class Parts:
         """Close the journal."""
         if self._journal is not None:
             self._journal.db.close()
-            self._journal = self._pusher = None
+            self._journal = self._pusher = self._outbox = None
 
     @property
     def journal(self) -> Journal:
@@ -184,7 +189,31 @@ class Parts:
                 audit.add("override", now, manifest=manifest, reason=override[:500])
             self.journal.put("clock.high", now.isoformat())
             envelope = audit.checkpoint(now)
+            self._queue(event, manifest, now)
         self.push(envelope)
+        self.outbox.deliver(now)
+
+    @property
+    def outbox(self) -> Outbox:
+        """Notices that go out; without settings there is nobody to send to."""
+        if self._outbox is None:
+            post = self.home.config.post
+            self._outbox = Outbox(self.journal, read_channels(self.outside(post)) if post else ())
+        return self._outbox
+
+    def tell(self, event: str, manifest: str, *, why: str = "") -> None:
+        """Tell people of something that has no commit of its own. No failure is raised: what stopped the run is said first."""
+        now = self.clock.now()
+        with contextlib.suppress(sqlite3.Error, OSError, StewardError):
+            with self.journal.commit():
+                self._queue(event, manifest, now, why=why)
+            self.outbox.deliver(now)
+
+    def _queue(self, event: str, manifest: str, now: datetime, *, why: str = "") -> None:
+        """Put a notice into the outbox; the caller holds the commit."""
+        counts = self.journal.counts(manifest)
+        mark = hashlib.sha256(json.dumps([now.isoformat(timespec="seconds"), why], sort_keys=True).encode()).hexdigest()[:12]
+        self.outbox.queue(notice_of(event, manifest, counts, mark=mark, why=why), now)
 
     @property
     def pusher(self) -> Pusher:
@@ -234,12 +263,14 @@ class Parts:
             self.journal.end(manifest, state, now.isoformat(), hashlib.sha256(path.read_bytes()).hexdigest())
             if c.id_map_webhook:
                 queue_id_map(self.journal, manifest, now)
+            self._queue(state, manifest, now)
         self.deliver()
         return path, said
 
     def deliver(self) -> None:
-        """Send the id maps that wait; what cannot be sent now waits for the next run."""
+        """Send notices and id maps that wait; what cannot be sent now waits for the next run."""
         c = self.home.config
+        self.outbox.deliver(self.clock.now())
         if c.id_map_webhook:
             secret = read_secret(self.outside(c.webhook_secret_file)).reveal()
             deliver_id_maps(self.journal, c.id_map_webhook, secret, self.clock.now())
