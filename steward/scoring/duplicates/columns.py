@@ -8,6 +8,7 @@ Left to others: choosing fields (``profile``), standard forms (``standard``).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,7 +54,7 @@ class Column:
     latin: Text
     counts: npt.NDArray[np.int64]
     shared: npt.NDArray[np.bool_]
-    cache: dict[str, Any] = field(default_factory=dict)
+    cache: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def filled(self) -> int:

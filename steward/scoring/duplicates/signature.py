@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ import polars as pl
 from steward.scoring.duplicates.columns import Column, Text
 
 Bits = npt.NDArray[np.uint64]
-Codes = npt.NDArray[np.integer[np.typing.NBitBase]]
+Codes = npt.NDArray[np.integer[Any]]
 Flags = npt.NDArray[np.bool_]
 
 CHUNK = 16_384
@@ -76,7 +77,7 @@ def _layout(digits: bool) -> npt.NDArray[np.uint8]:
     return table
 
 
-def _bits(counts: npt.NDArray[np.integer[np.typing.NBitBase]], digits: bool) -> Bits:
+def _bits(counts: npt.NDArray[np.integer[Any]], digits: bool) -> Bits:
     """Return the signature words of counts (n, 64) per character class."""
     if digits:
         parts = [counts[:, :10] >= level for level in range(1, 6)] + [counts[:, 10:24] >= 1]
@@ -172,9 +173,6 @@ def _unmatched(x: Signature, y: Signature, a: Codes, b: Codes) -> tuple[npt.NDAr
     return np.bitwise_count(left & ~right), np.bitwise_count(right & ~left)
 
 
-_STEPS = np.zeros(16, np.float32)
-
-
 def _jaro_winkler(
     x: Signature, y: Signature, a: Codes, b: Codes, limit: float, open_a: npt.NDArray[np.uint8], open_b: npt.NDArray[np.uint8]
 ) -> Flags:
@@ -193,7 +191,8 @@ def _jaro_winkler(
     for mask in (0xFFFF, 0xFFFFFF, 0xFFFFFFFF):
         prefixes += (differ & mask) == 0
     need = np.array([3 * (limit - 0.1 * p) / (1 - 0.1 * p) - 1 - SLACK for p in range(5)], np.float32)
-    return m * (x.share[a] + y.share[b]) >= need[prefixes]
+    found: Flags = m * (x.share[a] + y.share[b]) >= need[prefixes]
+    return found
 
 
 def _same_start(x: Signature, y: Signature, a: Codes, b: Codes) -> Flags:
@@ -208,13 +207,14 @@ def _one_letter(x: Signature, y: Signature, a: Codes, b: Codes) -> Flags:
 
 def _given(s: Signature, a: Codes, b: Codes) -> Flags:
     loose = s.loose[a] | s.loose[b] | _one_letter(s, s, a, b)
-    return (
+    found: Flags = (
         _jaro_winkler(s, s, a, b, 0.8, *_unmatched(s, s, a, b))
         | (loose & _same_start(s, s, a, b))
         | ((s.own[a] & s.own[b]) != 0)
         | (s.size[a] == 0)
         | (s.size[b] == 0)
     )
+    return found
 
 
 def _family(s: Signature, a: Codes, b: Codes) -> Flags:
@@ -255,20 +255,24 @@ def _one_edit(s: Signature, a: Codes, b: Codes) -> Flags:
 
 
 def _phone(s: Signature, a: Codes, b: Codes) -> Flags:
-    return (s.own[a] == s.own[b]) | _one_edit(s, a, b)
+    found: Flags = (s.own[a] == s.own[b]) | _one_edit(s, a, b)
+    return found
 
 
 def _birthdate(s: Signature, a: Codes, b: Codes) -> Flags:
-    return (s.head[a] == s.head[b]) | (s.own[a] == s.own[b]) | s.loose[a] | s.loose[b]
+    found: Flags = (s.head[a] == s.head[b]) | (s.own[a] == s.own[b]) | s.loose[a] | s.loose[b]
+    return found
 
 
 def _postcode(s: Signature, a: Codes, b: Codes) -> Flags:
-    return (((s.head[a] ^ s.head[b]) & np.uint32(0xFFFFFF)) == 0) | _one_edit(s, a, b)
+    found: Flags = (((s.head[a] ^ s.head[b]) & np.uint32(0xFFFFFF)) == 0) | _one_edit(s, a, b)
+    return found
 
 
 def _city(s: Signature, a: Codes, b: Codes) -> Flags:
     open_a, open_b = _unmatched(s, s, a, b)
-    return (np.minimum(open_a, open_b) == 0) | _jaro_winkler(s, s, a, b, 0.88, open_a, open_b) | s.loose[a] | s.loose[b]
+    found: Flags = (np.minimum(open_a, open_b) == 0) | _jaro_winkler(s, s, a, b, 0.88, open_a, open_b) | s.loose[a] | s.loose[b]
+    return found
 
 
 def _never(s: Signature, a: Codes, b: Codes) -> Flags:
@@ -318,4 +322,5 @@ def may_cross(given: Column, family: Column, a: Codes, b: Codes) -> Flags | None
     if x is None or y is None:
         return None
     near = _jaro_winkler(x, y, a, b, 0.87, *_unmatched(x, y, a, b))
-    return near | (_one_letter(x, y, a, b) & _same_start(x, y, a, b)) | (x.size[a] == 0) | (y.size[b] == 0)
+    found: Flags = near | (_one_letter(x, y, a, b) & _same_start(x, y, a, b)) | (x.size[a] == 0) | (y.size[b] == 0)
+    return found
