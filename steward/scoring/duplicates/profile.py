@@ -27,33 +27,59 @@ EVERY_PAIR_UP_TO = 1_600
 _HEADERS: tuple[tuple[str, str], ...] = (
     ("skip", r"\b(type|typ|art|title|titel|position|salutation|anrede|job|role|rolle|funktion)$|\b(passport|licen[cs]e|licen[cs]es|id) (country|state)\b"),
     ("skip", r"\b(created|updated|modified|deleted|timestamp|version|row version|erstellt|geandert|synced|last (login|seen|activity|visit)|"
-             r"anzahl|count|amount|total|revenue|price|umsatz|betrag|score|status|stage|phase|note|notes|notiz|description|beschreibung|"
-             r"comment|comments|bemerkung|password|hash|uuid|guid|url|photo|picture|创建.*|更新.*|修改.*|备注|描述|金额|状态|阶段|数量)\b"),
-    ("email", r"\b(e ?mail|mail|email address|电子邮件|邮箱|电邮|电子邮箱)\b"),
-    ("phone", r"\b(phone|telephone|tel|mobile|cell|fax|telefon|telefonnummer|handy|mobil|mobiltelefon|rufnummer|phone number|"
+             r"letzte (anderung|aktivitat)|geandert am|angelegt( am)?|anderungsdatum|maiden name|geburtsname|anzahl|count|amount|total|revenue|price|umsatz|betrag|score|status|stage|phase|note|notes|notiz|description|beschreibung|"
+             r"comment|comments|bemerkung|bemerkungen|kommentar|password|hash|uuid|guid|url|photo|picture|创建.*|更新.*|修改.*|备注|描述|金额|状态|阶段|数量)\b"),
+    ("email", r"\b(e ?mail|mail|email address|e ?mail ?adresse|mailadresse|电子邮件|邮箱|电邮|电子邮箱)\b"),
+    ("phone", r"\b(phone|telephone|tel|mobile|cell|fax|telefon|handy|mobil|phone number|\w*(telefon|handy|mobil|mobilfunk|fax|ruf|festnetz)(nummer|nr)|"
+              r"mobiltelefon|festnetz|"
               r"电话|手机|手机号|联系电话|传真|电话号码|手机号码)\b"),
-    ("birthdate", r"\b(dob|birth ?date|date of birth|birth ?day|geburtsdatum|geburtstag|geb datum|geboren|出生日期|生日)\b"),
+    ("birthdate", r"\b(dob|birth ?date|date of birth|birth ?day|geburtsdatum|geburtstag|geb ?dat(um)?|geb|geboren( am)?|出生日期|生日)\b"),
     ("postcode", r"\b(zip|zip code|zipcode|post ?code|postal ?code|plz|postleitzahl|邮编|邮政编码)\b"),
-    ("domain", r"\b(web ?site|domain|home ?page|webseite|web|网站|网址|域名)\b"),
+    ("domain", r"\b(web ?site|domain|home ?page|webseite|web|internet|internetadresse|网站|网址|域名)\b"),
     ("given", r"\b(first ?name|given ?name|fore ?name|vorname|rufname|name first|first|given|fname|名字)\b"),
     ("family", r"\b(last ?name|sur ?name|family ?name|nach ?name|familien ?name|zuname|name last|last|lname|姓氏)\b"),
     ("middle", r"\b(middle ?name|name middle|middle|zweiter vorname)\b"),
     ("native", r"\b(native name( full)?|中文名|中文姓名|姓名|联系人|客户姓名)\b"),
-    ("company", r"\b(company( name)?|account name|organi[sz]ation( name)?|org( name)?|name org|firma|firmenname|unternehmen|employer|"
+    ("company", r"\b(company( name)?|account name|organi[sz]ation( name)?|org( name)?|name org|firma|firmenname|unternehmen|unternehmensname|arbeitgeber|employer|"
                 r"business( name)?|legal name|kunde|公司|公司名称|企业名称|单位|单位名称|客户名称|企业|secondary name org)\b"),
-    ("address", r"\b(address( line)?( ?\d)?|addr( full| line ?\d?)?|street|billing street|mailing street|strasse|str|anschrift|adresse|"
+    ("address", r"\b(address( line)?( ?\d)?|addr( full| line ?\d?)?|street|billing street|mailing street|strasse|str|\w*anschrift|\w*adresse|hausnr|"
                 r"hausnummer|house number|street number|suburb|地址|详细地址|街道|住址)\b"),
     ("city", r"\b(city|town|ort|stadt|wohnort|locality|城市|市|所在城市)\b"),
     ("category", r"\b(state|province|region|country|land|bundesland|gender|sex|geschlecht|nationality|county|省|省份|国家|性别|地区)\b"),
     ("identifier", r"\b(ssn( number)?|social security( number)?|soc sec id|passport( number)?|tax ?id( number)?|vat( id| number| no)?|ust ?id( nr)?|steuernummer|"
-                   r"registration (no|number|nr)|reg no|hrb|handelsregister(nummer)?|company number|duns|"
-                   r"drivers? licen[cs]e( number)?|national id( number)?|lei( number)?|customer (no|number)|kundennummer|iban|"
+                   r"registration (no|number|nr)|reg no|hrb|handelsregister(nummer)?|company number|duns|u ?st ?id( ?nr)?|umsatzsteuer id|"
+                   r"drivers? licen[cs]e( number)?|national id( number)?|lei( number)?|(customer|member|account|client|loyalty) (no|number|nr|ref|reference)|(kunden|mitglieds|debitoren) ?(nummer|nr)|kd ?nr|iban|"
                    r"身份证|身份证号|税号|统一社会信用代码|护照号)\b"),
-    ("person", r"\b((full|contact|customer|person|display|client|lead) ?name|name full|primary name( full)?|contact|ansprechpartner|kontakt)\b"),
-    ("name", r"\b(name|名称|名)\b"),
+    ("person", r"\b((full|contact|customer|person|display|client|lead) ?name|name full|primary name( full)?|contact|ansprechpartner|kontakt|kontaktperson|kontaktname)\b"),
+    ("name", r"\b(name|kundenname|kunde name|debitor|名称|名)\b"),
     ("skip", r"\b(title|titel|salutation|anrede|position|job|department|abteilung|industry|branche|source|owner|type|category|lang|language|"
              r"sprache|职位|称呼|行业|部门|来源)\b"),
 )  # fmt: skip
+
+_HAN_HEADERS: tuple[tuple[str, str], ...] = (
+    ("email", r"邮箱|邮件|电邮|e ?mail"),
+    ("postcode", r"邮编|邮政编码"),
+    (
+        "skip",
+        r"备注|描述|创建|更新|修改|时间|金额|状态|阶段|数量|来源|行业|职务|职位|部门|负责人|称呼|称谓|业务员|等级|类型|类别|积分|密码|头像|跟进|标签|归属",
+    ),
+    ("phone", r"手机|电话|传真|座机|固话"),
+    ("birthdate", r"生日|出生"),
+    ("identifier", r"身份证|证件号|信用代码|税号|纳税人|执照号|护照|微信|qq|编号|卡号"),
+    ("domain", r"网址|官网|网站|域名|主页"),
+    ("address", r"地址|街道|住址"),
+    ("category", r"省|国家|国籍|性别|地区|区县|^区$|^县$"),
+    ("city", r"城市|^市$|所在市|地级市"),
+    ("family", r"^姓$|姓氏"),
+    ("given", r"名字|^名$"),
+    ("native", r"联系人|姓名|法人|法定代表人|经办人"),
+    ("company", r"公司|企业|单位|客户名|机构|供应商|商户|店名"),
+    ("name", r"名称|名$|^客户$"),
+)
+"""Chinese headers are read by what they hold, since no space parts their words: 公司联系地址 is an address."""
+
+_RECORD_NUMBER = r"\b(customer|member|account|client|loyalty|kunden|mitglieds|debitoren|kd)|编号|卡号"
+"""Numbers that the system gives, one a record as a rule; a person's own papers tell people apart even where none is shared."""
 
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 _PHONE = r"^[+(]?[\d][\d\s()./-]{5,}\d$"
@@ -90,7 +116,7 @@ class Proposal:
 def header_words(name: str) -> str:
     """Return a header as lower-case words: ``npe4__LastName__c`` becomes ``last name``."""
     text = re.sub(r"^(npe?\d*|npsp|sf)\w*?__|__(c|pc)$", "", name)
-    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
+    text = re.sub(r"(?<=[a-zäöüß])(?=\d)|(?<=[a-zäöüß0-9])(?=[A-ZÄÖÜ])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
     text = re.sub(r"[^\w\u4e00-\u9fff]+|_", " ", text).lower()
     text = text.translate(str.maketrans("äöüß", "aous")).replace("strase", "strasse")
     return " ".join(text.split())
@@ -99,6 +125,9 @@ def header_words(name: str) -> str:
 def header_kind(name: str) -> str | None:
     """Return the kind that a header names; None where it names none."""
     words = header_words(name)
+    for kind, pattern in _HAN_HEADERS if re.search("[\u4e00-\u9fff]", words) else ():
+        if re.search(pattern, words):
+            return kind
     for kind, pattern in _HEADERS:
         if re.search(pattern, words):
             return kind
@@ -204,6 +233,8 @@ def _column_kind(name: str, values: pl.Series, n: int, role: str | None, referen
         return named, "header says name, contents say " + named
     if named in ("email",) and content != "email" and not values.str.contains("@", literal=True).any():
         return None, "header says e-mail, contents do not"
+    if named == "identifier" and distinct == filled and filled > 1 and re.search(_RECORD_NUMBER, words):
+        return None, "every record has its own: it tells no two records to be one"
     if named in ("person", "native"):
         return named, "header"
     if named in ("given", "family", "company", "address", "city", "category", "middle", "identifier", "email", "phone", "birthdate",
