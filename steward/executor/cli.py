@@ -215,9 +215,10 @@ def _plan(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def _apply(args: argparse.Namespace, screen: Screen) -> int:
+    from steward.executor.metrics import telling
     from steward.executor.runner import Executor
 
-    with Executor(home_of(args)) as executor, screen.progress(N_("Applying")) as advance:
+    with Executor(home_of(args)) as executor, telling(executor.home), screen.progress(N_("Applying")) as advance:
         done = executor.apply(args.manifest, override=args.override, progress=advance)
     screen.heading(N_("Applied {manifest}"), manifest=done.manifest)
     counts_table(screen, done.counts)
