@@ -7,9 +7,6 @@ and other systems that copied ids follow it. Ids and times alone, never a value.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
 from collections.abc import Iterator
 from datetime import datetime
@@ -21,6 +18,7 @@ from steward.executor.files import StreamedFile
 from steward.executor.journal import Journal
 from steward.manifest.codec import encode
 from steward.manifest.format import Subject
+from steward.post import sign_body
 
 CHUNK = 5_000
 KIND = "id_map"
@@ -73,8 +71,8 @@ def queue_id_map(journal: Journal, manifest: str, at: datetime) -> None:
 def deliver_id_maps(journal: Journal, url: str, secret: bytes, now: datetime, *, client: httpx.Client | None = None) -> int:
     """Send what waits in the outbox; return how many parts still wait. At least once; ``id`` tells a repetition.
 
-    The body is signed with HMAC-SHA256 over ``<time>.<body>`` in ``X-Steward-Signature``, the time is in
-    ``X-Steward-Time``. A failure is no error of the run: the next run sends again.
+    ``X-Steward-Id`` and ``X-Steward-Signature: t=SECONDS,v1=HEX`` are those of every webhook (:mod:`steward.post`). A
+    failure is no error of the run: the next run sends again.
     """
     rows = journal.db.execute("SELECT id, body FROM outbox WHERE kind=? AND sent IS NULL ORDER BY at, id", (KIND,)).fetchall()
     if not rows:
@@ -85,9 +83,9 @@ def deliver_id_maps(journal: Journal, url: str, secret: bytes, now: datetime, *,
     try:
         for id, body in rows:
             raw = json.dumps({"id": id, **json.loads(body)}).encode()
-            stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-            mark = base64.b64encode(hmac.new(secret, stamp.encode() + b"." + raw, hashlib.sha256).digest()).decode()
-            headers = {"Content-Type": "application/json", "X-Steward-Time": stamp, "X-Steward-Signature": mark}
+            seconds = int(now.timestamp())
+            signature = f"t={seconds},v1={sign_body(secret, seconds, raw)}"
+            headers = {"Content-Type": "application/json", "X-Steward-Id": id, "X-Steward-Signature": signature}
             try:
                 answer = client.post(url, content=raw, headers=headers)
                 delivered = answer.is_success

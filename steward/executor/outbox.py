@@ -26,6 +26,7 @@ MOST_AT_ONCE = 200
 
 SENTENCES = {
     "received": N_("The executor has begun with manifest {manifest}."),
+    "restore": N_("The executor has begun to bring back what restore {manifest} names."),
     "resumed": N_("The executor goes on with manifest {manifest}."),
     "finished": N_("Manifest {manifest} has run to its end."),
     "vetoed": N_("Manifest {manifest} was vetoed; what was not done is not done."),

@@ -287,6 +287,13 @@ def outcomes_of(journal: Journal) -> dict[str, str]:
     return {row[2]: row[5] for row in journal.outcomes(MANIFEST)}
 
 
+NAMED = (
+    "recover", "batch", "gates", "decided", "backup.key", "backup.key.done", "backup.append", "backup.sync", "backup.read",
+    "backed", "intent", "answered", "put_back", "outcome", "settle", "settled", "settled.outcome",
+)  # fmt: skip
+"""Every step of the engine that has a name; ``crm.before`` and ``crm.after`` are the server's."""
+
+
 # Harness A: kill -9 -----------------------------------------------------------------------------------------------------
 
 
@@ -344,13 +351,16 @@ def _one_life(
     """Fork an executor and serve it; True where it did not come to its end."""
     mine, theirs = socket.socketpair()
     said, told = os.pipe()
-    how = rng.choice(["hook", "hook", "server", "async"]) if rng else "none"
+    how = rng.choice(["hook", "hook", "named", "server", "async"]) if rng else "none"
     at = rng.randint(1, 60) if rng else 0
+    name = rng.choice(NAMED) if rng and how == "named" else ""
     child = os.fork()
     if child == 0:
         mine.close()
         os.close(said)
-        _live(folder, theirs, works, conditional, broken, at if how == "hook" else -1, told)
+        _live(
+            folder, theirs, works, conditional, broken, (name, at % 3 + 1) if name else ("", at if how == "hook" else -1), told
+        )
     theirs.close()
     os.close(told)
 
@@ -401,16 +411,16 @@ def _live(
     works: Sequence[Work],
     conditional: bool,
     broken: Mapping[str, Any],
-    kill_at: int,
+    kill_at: tuple[str, int],
     told: int,
 ) -> None:
-    """The executor's process; never returns."""
+    """The executor's process; never returns. It ends at the n-th step, or at the n-th of a name."""
     code = 3
     try:
-        left = [kill_at]
+        wanted, left = kill_at[0], [kill_at[1]]
 
         def hook(name: str) -> None:
-            left[0] -= 1
+            left[0] -= not wanted or name == wanted
             if left[0] == 0:
                 os.write(told, name.encode())
                 os.kill(os.getpid(), signal.SIGKILL)
