@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
+from steward.cli import main
 from steward.errors import TooManyPairsError
+from steward.scoring.duplicates import repeats
 from steward.scoring.duplicates.definition import Definition, Field, Rule
 from steward.scoring.duplicates.link import link
 from tests.integration.test_duplicates_metamorphic import people
@@ -80,3 +84,64 @@ def test_a_true_cluster_of_thousands_is_one_cluster() -> None:
                          "birthday": "1980-05-17", "city": "Leeds", "phone": "+49 30 5551234"})  # fmt: skip
     result = link(pl.concat([people(400, 5), same], how="diagonal"), ids="id")
     assert max(len(g) for g in result.groups()) >= 1_200
+
+
+def _copies(n: int, **values: str) -> pl.DataFrame:
+    columns = {"first_name": "Greta", "last_name": "Lindner", "email": "greta@lindner.example", "birthday": "1980-05-17", "city": "Leeds",
+               "phone": "+49 30 5551234", **values}  # fmt: skip
+    return pl.DataFrame({"id": [f"s{i}" for i in range(n)], **columns})
+
+
+def test_ten_thousand_copies_of_one_customer_are_one_cluster_and_hide_no_other() -> None:
+    others = people(700, 5)
+    result = link(pl.concat([others, _copies(10_000)], how="diagonal"), ids="id")
+    groups = result.groups()
+    assert sorted(map(len, groups))[-1] == 10_000 and len(groups) > 80
+    assert result.compared < 500_000 and result.blocks is not None
+    assert not any(c.left_out for c in result.blocks.costs)
+    pairs = result.pairs_frame()
+    assert pairs.select("left_id", "right_id").n_unique() == pairs.height
+    plain = link(others, ids="id").groups()
+    assert len({tuple(g) for g in groups} & {tuple(g) for g in plain}) >= 0.9 * len(plain)
+
+
+def test_ten_thousand_namesakes_are_not_one_customer() -> None:
+    nobody = _copies(10_000, email="", phone="", birthday="", first_name="Max", last_name="Mustermann")
+    groups = link(pl.concat([people(700, 5), nobody], how="diagonal"), ids="id").groups()
+    assert max(map(len, groups)) < 10 and len(groups) > 80
+
+
+def test_copies_that_stand_for_others_change_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pl.concat([people(200, 5), _copies(90)], how="diagonal")
+    whole = link(table, ids="id", apart=[("s70", "s71")])
+    monkeypatch.setattr(repeats, "MORE_THAN", 40)
+    monkeypatch.setattr(repeats, "KEPT", 15)
+    short = link(table.sample(fraction=1.0, shuffle=True, seed=1), ids="id", apart=[("s70", "s71")])
+    assert short.compared < whole.compared - 2_000
+    large = [g for g in short.groups() if len(g) > 50]
+    assert len(large) == 1 and not {"s70", "s71"} <= set(large[0]) and len(large[0]) >= 89
+    assert [g for g in short.groups() if len(g) < 10] == [g for g in whole.groups() if len(g) < 10]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("id,first_name,email\n", "nothing to compare"),
+        ("id,first_name,email\n1,Anna,anna@x.example\n", "nothing to compare"),
+        ("id,first_name,email\n1,,\n2,,\n3,,\n", "nothing to compare"),
+        ("id,first_name\n1,x\n2,x\n3,x\n", "nothing to compare"),
+        ("id,first_name,email\n1,\U0001f600\U0001f600,\u0645\u062d\u0645\u062f\n2,\U0001f600\U0001f600,\u202ex\n", "nothing to compare"),
+        ("id\n1\n2\n", "nothing to compare"),
+    ],
+)  # fmt: skip
+def test_tables_with_next_to_nothing_in_them_from_the_terminal(
+    text: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "contact.csv").write_text(text, encoding="utf-8")
+    w = str(tmp_path / "w")
+    taken = main(["snapshot", str(tmp_path / "contact.csv"), "--id", "id", "--role", "person", "--workspace", w])
+    scored = main(["score", "--object", "contact", "--only", "duplicate", "--workspace", w])
+    out, err = capsys.readouterr()
+    said = " ".join((out + err).split())
+    assert taken in (0, 3) and scored in (0, 2, 3, 4) and "defect" not in said.lower() and "Traceback" not in said
+    assert sentence in said or taken == 3

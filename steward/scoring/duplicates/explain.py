@@ -69,6 +69,8 @@ def weights_json(table: Table, raw: list[pl.Series], pairs: Scored, related: lis
     )
     if related:
         entries.append(taken.select(pl.struct(pl.all()).alias("w")).to_series())
+    if not entries or not len(pairs):
+        return pl.Series(["[]"] * len(pairs), dtype=pl.String)
     whole = pl.DataFrame({f"w{i}": e for i, e in enumerate(entries)}).select(
         pl.struct(pl.concat_list(pl.all()).alias("w")).struct.json_encode().alias("json")
     )

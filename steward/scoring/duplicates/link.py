@@ -6,7 +6,7 @@ Left to others: reading a snapshot and writing evidence (``adapter``), the propo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from steward.scoring.duplicates.columns import Table, build
 from steward.scoring.duplicates.cut import choose_cut
 from steward.scoring.duplicates.definition import Definition
 from steward.scoring.duplicates.plan import Plan, plan_of
-from steward.scoring.duplicates.profile import Proposal, propose
+from steward.scoring.duplicates.profile import Proposal, choose_rules, propose
+from steward.scoring.duplicates.repeats import find_repeats
 from steward.scoring.duplicates.score import Scored, Scorer, score_blocks
 from steward.scoring.duplicates.stored import stored_model, with_given
 from steward.scoring.duplicates.together import hold_together
@@ -141,7 +142,14 @@ def link(
     if definition is None:
         proposal = propose(frame, ids=ids, role=role, references=references, source=source)
         definition = proposal.definition
-    table = build(frame, definition, ids=ids, source=source)
+    apart, together = list(apart), list(together)
+    whole = table = build(frame, definition, ids=ids, source=source)
+    repeats = find_repeats(table, {name for pair in (*apart, *together) for name in pair})
+    if repeats is not None:
+        table = repeats.part(whole)
+        if proposal is not None:  # rules that the repeated records alone made explode are fine without them
+            proposal.rules, rules = choose_rules(table, definition)
+            proposal.definition = definition = replace(definition, rules=tuple(rules))
     n = len(table)
     empty = LinkResult(table, definition, None, _none(len(definition.fields)), np.arange(n), 0.5, 0, proposal=proposal)
     if n < 2 or not definition.fields:
@@ -157,7 +165,6 @@ def link(
     pairs, compared = score_blocks(scorer, blocks, progress)
     cut = definition.cut if definition.cut is not None else choose_cut(pairs, n)
     cut_bits = float(np.log2(cut / (1 - cut)))
-    together = list(together)
     row_of = {str(name): row for row, name in enumerate(table.ids)} if apart or together else {}
     barred = [(row_of[a], row_of[b]) for a, b in apart if a in row_of and b in row_of]
 
@@ -168,8 +175,10 @@ def link(
 
     labels = cluster(n, pairs.left, pairs.right, pairs.weight - cut_bits, apart=barred, all_pairs=None if source else margins)
     labels = hold_together(labels, [(row_of[a], row_of[b]) for a, b in together if a in row_of and b in row_of], barred)
+    if repeats is not None:
+        pairs, labels = repeats.follow(whole, scorer, blocks, pairs, labels, cut_bits)
     best = np.lexsort((pairs.right, pairs.left, -pairs.weight))
-    return LinkResult(table, definition, model, pairs.take(best), labels, cut, compared, blocks, proposal)
+    return LinkResult(whole, definition, model, pairs.take(best), labels, cut, compared, blocks, proposal)
 
 
 def _none(fields: int) -> Scored:
