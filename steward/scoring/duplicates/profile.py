@@ -358,6 +358,7 @@ def choose_rules(table: Table, definition: Definition) -> tuple[list[RuleChoice]
     budget = max(400_000, 20 * n)
     chosen: list[Rule] = []
     report: list[RuleChoice] = []
+    exploding: list[tuple[int, Rule]] = []
     spent = 0
     for combination in _COMBINATIONS:
         for rule in _instances(combination, by_kind):
@@ -369,13 +370,16 @@ def choose_rules(table: Table, definition: Definition) -> tuple[list[RuleChoice]
             if whole == 0:
                 report.append(RuleChoice(rule.name, 0, False, "no two records share it"))
             elif pairs > budget_each or whole > 4 * budget_each:
-                report.append(RuleChoice(rule.name, whole, False, "would explode; narrower rules take its place"))
+                exploding.append((len(report), rule))
+                report.append(RuleChoice(rule.name, whole, False, "would explode"))
             elif spent + pairs > budget:
                 report.append(RuleChoice(rule.name, pairs, False, "the rules before it find enough"))
             else:
                 spent += pairs
                 chosen.append(rule)
                 report.append(RuleChoice(rule.name, pairs, True, ""))
+    for place, rule in exploding:
+        report[place].reason = f"would explode; {_instead(rule, chosen)}"
     if n <= EVERY_PAIR_UP_TO or not chosen:
         if n <= EVERY_PAIR_UP_TO:
             chosen.append(Rule(()))
@@ -385,6 +389,17 @@ def choose_rules(table: Table, definition: Definition) -> tuple[list[RuleChoice]
             chosen.append(Rule(((first.field.name, "whole"),)))
             report.append(RuleChoice(chosen[-1].name, 0, True, "nothing else to go by; large blocks are left out"))
     return report, chosen
+
+
+def _instead(rule: Rule, chosen: Sequence[Rule]) -> str:
+    """Return which of the chosen rules find what a refused one would have found, the nearest first."""
+    fields = {name for name, _ in rule.keys}
+    near = sorted(
+        (r for r in chosen if fields & {name for name, _ in r.keys}), key=lambda r: -len(fields & {n for n, _ in r.keys})
+    )
+    if not near:
+        return "the other rules must do without it"
+    return "instead: " + "; ".join(r.name for r in near[:3])
 
 
 def _instances(combination: tuple[tuple[str, str], ...], by_kind: Mapping[str, list[str]]) -> list[Rule]:
