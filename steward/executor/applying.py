@@ -20,6 +20,7 @@ from steward.executor.documents import ReceiptPredicate
 from steward.executor.engine import Engine
 from steward.executor.gates import Gates, TenantLock, claim
 from steward.executor.hours import parse_hours
+from steward.executor.notices import Notices, read_settings
 from steward.executor.parts import Parts, subject_of
 from steward.executor.plan import LiveDecider, works_of
 from steward.executor.ports import APPLIED, Progress, State
@@ -64,6 +65,7 @@ def apply_manifest(parts: Parts, manifest: Path, *, override: str | None = None,
             except (VetoedError, ExpiredError) as error:
                 _close_stopped(parts, folder, "vetoed" if isinstance(error, VetoedError) else "expired")
                 raise
+            Notices(parts.home.path).check(verified.id, read_settings(parts.home.path), parts.now())
             claim(manifest, parts.home.config.executor, parts.home.path)
             try:
                 return _apply(parts, folder, verified, trust, lock, override, progress)
@@ -136,8 +138,9 @@ def _apply(
 
 
 def _refresher(parts: Parts, folder: ManifestFolder, verified: VerifiedManifest) -> Callable[[], frozenset[int]]:
-    """Look at trust store and vetoes before each batch; verify anew, whole, where either has changed."""
+    """Look at trust store, vetoes and owners' objections before each batch; verify anew, whole, where a file has changed."""
     seen: list[Any] = [_fingerprint(parts, folder), verified.vetoed]
+    notices = Notices(parts.home.path)
 
     def refresh() -> frozenset[int]:
         found = _fingerprint(parts, folder)
@@ -148,7 +151,7 @@ def _refresher(parts: Parts, folder: ManifestFolder, verified: VerifiedManifest)
                 raise ExecutionError(N_("The manifest in the folder is another one now; nothing more is sent."))
             seen[:] = [found, again.vetoed]
         vetoed: frozenset[int] = seen[1]
-        return vetoed
+        return vetoed | notices.vetoed(verified.id)
 
     return refresh
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from steward import __version__
 from steward.cli import run_guarded
 from steward.errors import UsageError
-from steward.executor import verbs
+from steward.executor import notice_verbs, verbs
 from steward.executor.privacy import leave_no_dumps
 from steward.executor.verbs import STATE_WORDS, counts_table, home_of
 from steward.messages import N_, _, choose_language
@@ -26,6 +26,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "init": (N_("make a home with its own key, or pin a trust store"), "steward-executor init --home executor --executor machine --url sqlite:///crm.sqlite --mapping mapping.toml --policy policy.toml"),
     "plan": (N_("read everything a manifest names and sort it; change nothing"), "steward-executor plan manifests/0A… --home executor"),
     "apply": (N_("apply a manifest, or go on where it stopped"), "steward-executor apply manifests/0A… --home executor"),
+    "notify": (N_("tell the owners of records before anything is deleted; send what waits"), "steward-executor notify manifests/0A… --home executor"),
+    "objections": (N_("show the page on which owners object"), "steward-executor objections --listen 127.0.0.1:8470 --home executor"),
     "status": (N_("show what was done and what is open"), "steward-executor status --home executor --watch"),
     "restore": (N_("bring records and their links back from a receipt"), "steward-executor restore executor/receipts/0A….receipt.dsse.json --home executor --sign-with bob.key"),
     "backup": (N_("verify that backups can be opened, expire them, or erase one record from them"), "steward-executor backup verify --home executor --identity ops.agekey"),
@@ -71,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     for verb in ("plan", "apply"):
         made[verb].add_argument("manifest", type=Path, metavar="MANIFEST_DIR")
     made["apply"].add_argument("--override", metavar="REASON", help=_("a person has looked: let it pass the breaker"))
+    made["notify"].add_argument("manifest", type=Path, nargs="?", metavar="MANIFEST_DIR")
+    made["objections"].add_argument("--listen", default="127.0.0.1:8470", metavar="HOST:PORT", help=_("where to listen"))
     made["status"].add_argument("--watch", action="store_true", help=_("show it again every two seconds"))
     restore = made["restore"]
     restore.add_argument("receipt", type=Path, metavar="RECEIPT")
@@ -255,7 +259,7 @@ def _status(args: argparse.Namespace, screen: Screen) -> int:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Screen], int]] = {
     "init": _init, "plan": _plan, "apply": _apply, "status": _status, "restore": verbs.restore, "backup": verbs.backup,
-    "audit": verbs.audit,
+    "audit": verbs.audit, "notify": notice_verbs.notify, "objections": notice_verbs.objections,
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from steward.crm.base import Capabilities
 from steward.errors import NotYetValidError, ThresholdNotMetError
 from steward.executor.disk import RealDisk
 from steward.executor.documents import PlanPredicate
+from steward.executor.notices import Notices
 from steward.executor.parts import Parts
 from steward.executor.plan import LiveDecider, Plan, make_plan, works_of
 from steward.executor.ports import Progress
@@ -37,6 +38,7 @@ def plan_manifest(parts: Parts, manifest: Path, *, progress: Progress = None) ->
         except (ThresholdNotMetError, NotYetValidError):
             checked = examine(folder.envelope(), items, trust, context)
         vetoed = checked.vetoed if isinstance(checked, VerifiedManifest) else frozenset()
+        vetoed |= Notices(parts.home.path).vetoed(checked.id)
         look = parts.look()
         try:
             held = frozenset(parse_holds(parts.holds_text()).entries)
