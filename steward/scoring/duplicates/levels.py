@@ -102,12 +102,13 @@ def _given(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:
 def _generations(a: Text, b: Text, out: Level) -> None:
     """Set pairs to *differs* whose names carry different marks of generation: father and son."""
     for i in np.flatnonzero(out > 0):
-        left, right = _generation(a[i]), _generation(b[i])
+        left, right = generation(a[i]), generation(b[i])
         if left and right and left != right:
             out[i] = 0
 
 
-def _generation(name: str) -> str:
+def generation(name: str) -> str:
+    """Return the mark that tells father from son within a name: ``1st`` for *Sr*, ``2nd`` for *Jr*; empty without one."""
     found = re.search(r"\b(1st|2nd|3rd|4th)\b", name)
     return found[0] if found else ""
 
@@ -120,7 +121,6 @@ def _family(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:
         left, right = a[i], b[i]
         if (" " in left or " " in right) and {w for w in left.split() if len(w) > 2} & {w for w in right.split() if len(w) > 2}:
             out[i] = 2
-    _generations(a, b, out)
     return out
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from steward.scoring.duplicates.blocks import Blocks
 from steward.scoring.duplicates.columns import Column, Table
 from steward.scoring.duplicates.kinds import Kind
-from steward.scoring.duplicates.levels import CROSSED, INITIAL, SWAPPED, compare_codes, compare_values, names_cross
+from steward.scoring.duplicates.levels import CROSSED, INITIAL, SWAPPED, compare_codes, compare_values, generation, names_cross
 from steward.scoring.duplicates.model import Floats, PatternECM, class_probabilities, log_likelihoods, one_hot, patterns
 
 Positions = npt.NDArray[np.int64]
@@ -81,7 +81,24 @@ def compare_pairs(table: Table, left: Positions, right: Positions) -> npt.NDArra
 def see_whole_names(table: Table, left: Positions, right: Positions, levels: npt.NDArray[np.int8]) -> None:
     """Look at what fields say together: names in each other's column, and mailboxes that merely repeat a name."""
     _see_swaps(table, left, right, levels)
+    _see_generations(table, left, right, levels)
     _see_names_in_mail(table, levels)
+
+
+def _see_generations(table: Table, left: Positions, right: Positions, levels: npt.NDArray[np.int8]) -> None:
+    """Let *Sr* and *Jr* beside a family name tell father from son: it is the person that differs, not the family."""
+    kinds = [c.kind.name for c in table.columns]
+    if "given" not in kinds or "family" not in kinds:
+        return
+    g, family = kinds.index("given"), table.columns[kinds.index("family")]
+    if "generation" not in family.cache:
+        marks = [generation(str(k)) for k in family.key.tolist()]
+        family.cache["generation"] = np.array([*(int(m[0]) if m else 0 for m in marks), 0], np.int8) if any(marks) else None
+    marked = family.cache["generation"]
+    if marked is None:
+        return
+    a, b = marked[family.codes[left]], marked[family.codes[right]]
+    levels[(a > 0) & (b > 0) & (a != b) & (levels[:, g] > 0), g] = 0
 
 
 def _see_names_in_mail(table: Table, levels: npt.NDArray[np.int8]) -> None:
