@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -46,6 +48,13 @@ for kind in panel.session.index.kinds:
     print(
         f"{kind}: {p.decided:,} decided, {p.open:,} open, {p.deferred:,} deferred, {p.conflicts:,} in conflict, of {p.total:,}"
     )
+
+# %% [markdown]
+# Pictures of the snapshot: scores and where to cut them, silence by worth, the trend, before and after an execution. They
+# are sent to this page when they are shown and are not saved with the notebook.
+
+# %%
+bench.pictures()
 
 # %% [markdown]
 # When the work is done, run this cell: it drafts a manifest from the decisions in force, says what it would do, and lists

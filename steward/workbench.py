@@ -195,6 +195,12 @@ class Workbench:
 
         return review_panel(self.store, reviewer, **options)
 
+    def pictures(self, *names: str) -> Any:
+        """Return pictures of the latest snapshot: ``scores``, ``heat``, ``stand``, ``execution``, or all of them."""
+        from steward.review.pictures.widget import picture_panel
+
+        return picture_panel(self.store, *names)
+
     def impact(self, key: RecordKey) -> Any:
         """Return what hangs on one record."""
         return self.store.impact(self.snapshot(), [key])[key]

@@ -38,7 +38,8 @@ class Lab:
         self._out = self.log.open("wb")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={self.port}", f"--IdentityProvider.token={self.token}",
-             f"--ServerApp.root_dir={folder}", "--ServerApp.allow_root=True", "--expose-app-in-browser", "--ServerApp.port_retries=0"],
+             f"--ServerApp.root_dir={folder}", "--ServerApp.allow_root=True", "--expose-app-in-browser", "--ServerApp.port_retries=0",
+             "--JupyterNotebookApp.expose_app_in_browser=True"],
             env=env, stdout=self._out, stderr=subprocess.STDOUT, cwd=folder,
         )  # fmt: skip
         self._wait()

@@ -6,6 +6,7 @@ tested in a browser within a second or two. Every request of the page is noted.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -18,6 +19,7 @@ from typing import Any
 import polars as pl
 from playwright.sync_api import Browser, Page, sync_playwright
 
+import steward
 from steward.crm.mapping import parse_mapping
 from steward.crm.sql import SqlReader
 from steward.evidence import Evidence, MatchWeight, ShownValue
@@ -30,6 +32,8 @@ from steward.store.findings import weights_json
 from steward.store.workspace import Workspace
 
 TAKEN = datetime(2026, 11, 1, tzinfo=UTC)
+POLICY = hashlib.sha256((Path(steward.__file__).parent / "default_policy.toml").read_bytes()).hexdigest()
+"""Digest of the policy that ships: protections of another one let nothing be drafted."""
 FIELDS = ("name", "email", "phone", "city", "note")
 CHROMIUM_WORDS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
                   "--no-first-run", "--disable-quic"]  # fmt: skip
@@ -73,6 +77,7 @@ def make_workspace(
     deals: Sequence[tuple[int, str, str]] = (),
     protections: Mapping[int, Protection] | None = None,
     name: str = "workspace",
+    taken: datetime = TAKEN,
 ) -> tuple[Workspace, Snapshot]:
     """Make a workspace from people (their position is their id) and what is to be said of them.
 
@@ -104,7 +109,7 @@ def make_workspace(
     db.close()
     ws = Workspace.open(folder / name, create=True)
     reader = SqlReader(f"sqlite:///{file}", parse_mapping(MAPPING))
-    snapshot = ws.take_snapshot(reader, taken_at=TAKEN)
+    snapshot = ws.take_snapshot(reader, taken_at=taken)
     reader.close()
     _duplicates(ws, snapshot, people, clusters)
     say = [Evidence("stale", key(i), "staleness", 0.8, "No activity for 41 months.",
@@ -115,7 +120,7 @@ def make_workspace(
          "sentence": [p.sentence for p in kept.values()]},
         schema=dict.fromkeys(("record_id", "code", "outcome", "sentence"), pl.String),
     )  # fmt: skip
-    ws.replace_evidence(snapshot, "stale", "contact", evidence=say, protections=frame, definition_digest="p", summary={})
+    ws.replace_evidence(snapshot, "stale", "contact", evidence=say, protections=frame, definition_digest=POLICY, summary={})
     wrong = [Evidence("invalid", key(i), "email-syntax", 1.0, "The e-mail address has no domain.", (), f"invalid:contact:{key(i).id}", "s", "delete_candidate")
              for i in invalid]  # fmt: skip
     ws.replace_evidence(snapshot, "invalid", "contact", evidence=wrong, definition_digest="s", summary={})
