@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from steward.screen import Screen
 
 if TYPE_CHECKING:
     from steward.scoring.duplicates.plan import Plan
+    from steward.scoring.run import ScoreLine
 
 EXAMPLE = "steward score --workspace w\nsteward score --object contact --only duplicate --plan --workspace w"
 
@@ -68,10 +71,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     from steward.workbench import open_workspace
 
     policy = parse_policy(args.policy.read_text(encoding="utf-8"), where=args.policy.name) if args.policy else None
-    if (args.save_definition or args.save_model or args.plan) and len(args.object) != 1:
-        raise UsageError(
-            N_("--plan, --save-definition and --save-model need one --object NAME."),
-        )
+    if (args.save_definition or args.save_model) and len(args.object) != 1:
+        raise UsageError(N_("--save-definition and --save-model need one --object NAME."))
     if args.plan and args.save_model:
         raise UsageError(N_("--plan estimates no weights; leave out --save-model."))
     findings = []
@@ -94,26 +95,33 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         if args.plan:
             raise _PlannedError
 
-    kinds = ("duplicate",) if args.plan else (args.only or ("duplicate", "stale", "invalid"))
     with open_workspace(workspace_of(args), create=False) as bench, screen.progress(N_("scoring"), None) as advance:
-        try:
-            lines = bench.score(
-                args.object,
+
+        def score(objects: list[str], kinds: Sequence[str]) -> list[ScoreLine]:
+            return bench.score(
+                objects,
                 kinds=kinds,
                 policy=policy,
                 holds=args.holds,
                 suites=args.suites,
                 definition=args.definition,
-            engine=args.engine,
                 seed=args.seed,
                 progress=advance,
                 survivor_rules=tuple(r.strip() for r in args.survivor.split(",") if r.strip()) if args.survivor else (),
                 before=before,
             )
-        except _PlannedError:
+
+        if args.plan:
+            from steward.scoring.run import scored_objects
+
+            for name in args.object or scored_objects(bench.store, bench.snapshot()):
+                with suppress(_PlannedError):
+                    score([name], ("duplicate",))
             screen.result({"plans": [plan_document(p) for p in plans]})
-            screen.next(f"steward score --object {args.object[0]} --workspace {workspace_of(args)}")
+            named = "".join(f" --object {name}" for name in args.object)
+            screen.next(f"steward score{named} --workspace {workspace_of(args)}")
             return 0
+        lines = score(args.object, args.only or ("duplicate", "stale", "invalid"))
         runs = {r["object"]: r["summary"] for r in bench.store.runs(bench.snapshot()) if r["kind"] == "duplicate"}
     if args.save_model:
         _write(args.save_model, str(runs.get(args.object[0], {}).get("trained") or ""))

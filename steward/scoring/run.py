@@ -55,6 +55,13 @@ def default_suites() -> Path:
     return SUITES if SUITES.is_dir() else SUITES.parents[1] / "expectations"
 
 
+def scored_objects(store: Workspace, snapshot: Snapshot, objects: Sequence[str] = ()) -> list[str]:
+    """Return the objects looked at for duplicates and staleness, in the mapping's order: those named, else by their role."""
+    held = {o.name for o in snapshot.objects}
+    ordered = store.mapping(snapshot).ordered()
+    return [o.name for o in ordered if o.name in held and (o.name in objects or (not objects and o.role in SCORED_ROLES))]
+
+
 def score_objects(
     store: Workspace,
     snapshot: Snapshot,
@@ -93,9 +100,7 @@ def score_objects(
         if kind not in KINDS:
             raise UsageError(N_("There is no kind {kind}; there are: {known}."), kind=kind, known=", ".join(KINDS))
 
-    people = [
-        o.name for o in mapping.ordered() if o.name in held and (o.name in objects or (not objects and o.role in SCORED_ROLES))
-    ]
+    people = scored_objects(store, snapshot, objects)
     lines: list[ScoreLine] = []
     if "duplicate" in kinds:
         lines += [
