@@ -25,6 +25,9 @@ Labels = npt.NDArray[np.int64]
 BOUND = 12.0
 """Bits that one pair may weigh at most, for or against."""
 
+BEYOND = 1e-4
+"""Share of a weight that counts beyond the bound, so that of two sure links the surer one comes first."""
+
 STRANGERS = -6.0
 """Bits of a pair that no rule proposed and that was not looked at."""
 
@@ -127,7 +130,7 @@ def _agglomerate(
     left: Positions, right: Positions, margin: npt.NDArray[np.float64], forbidden: set[tuple[int, int]]
 ) -> list[list[int]]:
     """Join groups by average margin, best first; ties by the smallest members, so that order never matters."""
-    bounded = np.clip(margin, -BOUND, BOUND)
+    bounded = np.clip(margin, -BOUND, BOUND) + BEYOND * margin
     groups: dict[int, list[int]] = {}
     sums: dict[int, dict[int, tuple[float, int]]] = {}
     for a, b, weight in zip(left.tolist(), right.tolist(), bounded.tolist(), strict=True):
