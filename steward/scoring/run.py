@@ -89,7 +89,6 @@ def score_objects(
     ScoringError
         The snapshot holds nothing that could be scored.
     """
-    mapping = store.mapping(snapshot)
     held = {o.name for o in snapshot.objects}
     for name in objects:
         if name not in held:
