@@ -171,10 +171,10 @@ class Blocks:
             self.keys.append(key)
             self.costs.append(cost)
 
-    def pairs(self, chunk: int = CHUNK, progress: Any = None) -> Iterator[tuple[int, Positions, Positions]]:
+    def pairs(self, chunk: int | None = None) -> Iterator[tuple[int, Positions, Positions]]:
         """Yield (rule, left, right) with ``left < right``, at most about ``chunk`` pairs at a time, each pair once."""
         for number, key in enumerate(self.keys):
-            for left, right in enumerate_pairs(key, chunk):
+            for left, right in enumerate_pairs(key, chunk or CHUNK):
                 left, right = self._new(number, left, right)
                 if len(left):
                     yield number, left, right
