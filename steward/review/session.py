@@ -100,7 +100,7 @@ class ReviewSession(ReviewQueue):
             for draft in parts:
                 before = (
                     [d for d in self._others(draft.fact.key) if (d.action, d.target) != (draft.action, draft.target)]
-                    if replace
+                    if replace and draft.action is not DecisionAction.COMMENT  # a comment takes nothing from anybody
                     else []
                 )
                 entries.append(

@@ -56,7 +56,7 @@ class Model:
     def press(self, who: str, case: str, says: dict[RecordKey, Answer], *, knowingly: bool) -> None:
         """Decide; a person who knows replaces by name whatever others last said differently."""
         new = Pressed(who, case, says)
-        for k, answer in says.items() if knowingly else ():
+        for k, answer in says.items() if knowingly and A.COMMENT not in {a for a, _ in says.values()} else ():
             for other in PEOPLE:
                 last = self._last(other, k)
                 if other != who and last is not None and self.pressed[last].says[k] != answer:

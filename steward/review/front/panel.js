@@ -489,7 +489,7 @@ class Panel {
     if (action !== "comment" && [...this.pending.values()].some((p) => p.case === c.case)) { this.warn(this.t("still_saving")); return; }
     const found = c.concerns[action] || [], no = found.find((x) => x.level === "refused");
     if (no) { this.armed = null; this.paintFoot(c); this.warn(no.sentence); return; }
-    if (ASK.has(action)) { this.openAsk(action); return; }
+    if (ASK.has(action)) { this.openAsk(action, found.map((x) => x.sentence), action === "comment" || this.armed?.action === action); return; }
     if (found.length && this.armed?.action !== action) { this.arm(found.map((x) => x.sentence), action); return; }
     this.send(action, { confirmed: this.armed?.action === action });
   }
@@ -530,8 +530,10 @@ class Panel {
   }
   input(parent, label, type, hint) { const l = put(parent, "label", "sr-label"); put(l, "span", "", label); const i = focusable(put(l, "input", "sr-search")); i.type = type; if (hint) i.placeholder = hint; return i; }
 
-  openAsk(action) {
+  // What speaks against it stands in the dialog, whose button then confirms; what only the kernel knows is asked afterwards.
+  openAsk(action, warnings, sure) {
     const d = this.openDialog(this.t("do_" + action)); let days = null;
+    for (const line of warnings) put(d, "div", "sr-note sr-hot", "⚠ " + line);
     if (action === "defer") { const l = put(d, "label", "sr-label"); put(l, "span", "", this.t("until")); days = focusable(put(l, "select", "sr-select")); for (const n of [7, 30, 90]) { const o = put(days, "option", "", this.t("days_" + n)); o.value = n; } days.value = "30"; }
     const day = days ? this.input(d, this.t("until_day"), "date") : null;
     const to = action === "escalate" ? this.input(d, this.t("to_whom"), "text") : null;
@@ -539,7 +541,7 @@ class Panel {
     const reason = this.input(d, this.t("reason"), "text", this.t("reason_hint"));
     const row = put(d, "div", "sr-actions");
     this.button(row, "sr-go", this.t("do_" + action), "Enter", () => {
-      const more = { reason: reason.value, confirmed: true }; if (days) { more.days = Number(days.value); if (day.value) more.until = day.value; } if (to) more.to = to.value.trim(); if (owner) more.owner = owner.value.trim();
+      const more = { reason: reason.value, confirmed: sure || warnings.length > 0 }; if (days) { more.days = Number(days.value); if (day.value) more.until = day.value; } if (to) more.to = to.value.trim(); if (owner) more.owner = owner.value.trim();
       this.closeDialog(); this.send(action, more);
     });
     this.button(row, "", this.t("cancel"), "Esc", () => this.closeDialog());
