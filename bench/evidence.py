@@ -187,10 +187,8 @@ def taken(folder: Path, size: int) -> Snapshot:
 def digest_again(ws: Workspace, snapshot: Snapshot) -> str:
     """Compute the digest of the customers anew from all their cells, as taking a snapshot does."""
     columns = ws.columns(snapshot, "customer")
-    ws.connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE _again AS SELECT {record_digest_sql(columns)} AS _digest FROM {ws.table(snapshot, 'customer')}"
-    )
-    return object_digest(ws.connection, "_again", "customer")[0]
+    cells = f"(SELECT {record_digest_sql(columns)} AS _digest FROM {ws.table(snapshot, 'customer')})"
+    return object_digest(ws.connection, cells, "customer")[0]
 
 
 def verifier(ws: Workspace, snapshot: Snapshot) -> str:

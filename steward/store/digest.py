@@ -37,8 +37,8 @@ def object_digest(connection: duckdb.DuckDBPyConnection, table: str, name: str) 
     lines: list[str] = []
     counted = 0
     for low, high in _parts(total):
-        where = f"_digest >= {literal(low)} AND _digest < {literal(high)}"
-        digests = _sorted(connection.sql(f"SELECT _digest FROM {table} WHERE {where}").to_arrow_table().column(0))
+        where = f" WHERE _digest >= {literal(low)} AND _digest < {literal(high)}" if total > _AT_ONCE else ""
+        digests = _sorted(connection.sql(f"SELECT _digest FROM {table}{where}").to_arrow_table().column(0))
         counted += len(digests)
         lines += _bucket_lines(digests)
     if counted != total:
@@ -60,7 +60,8 @@ def _sorted(column: Any) -> Any:
     if not len(digests):
         return digests
     # Sorting by the first eight bytes costs a third of sorting texts, and is the same where those bytes differ.
-    heads = np.frombuffer(bytes.fromhex(texts.decode("ascii")), dtype=">u8").reshape(-1, 4)[:, 0].astype("u8")
+    first = np.ascontiguousarray(np.frombuffer(texts, dtype="S16")[:: _WIDTH // 16])
+    heads = np.frombuffer(bytes.fromhex(first.tobytes().decode("ascii")), dtype=">u8").astype("u8")
     order = np.argsort(heads, kind="stable")
     if (np.diff(heads[order]) == 0).any():
         return np.sort(digests)
@@ -73,7 +74,7 @@ def _bucket_lines(digests: Any) -> list[str]:
 
     places = np.array([f"{n:03x}".encode() for n in range(_BUCKETS)] + [b"g"], dtype=f"S{_WIDTH}")
     edges = np.searchsorted(digests, places)
-    texts = digests.tobytes()
+    texts = memoryview(np.ascontiguousarray(digests)).cast("B")
     return [
         f"{n:03x}:{hashlib.sha256(texts[edges[n] * _WIDTH : edges[n + 1] * _WIDTH]).hexdigest()}"
         for n in range(_BUCKETS)

@@ -33,7 +33,7 @@ from steward.scoring.validity import fields
         ),
         (
             fields.valid_tax_id,
-            ["DE136695976", "ATU12345678", "91350100M000100Y43", "FR 40 303 265 045", "HRB 75606 Rostock", "HRB 12345", "12345", "GB999 9999 73", ""],
+            ["DE136695976", "ATU13585627", "BG123456789", "91350100M000100Y43", "FR 40 303 265 045", "HRB 75606 Rostock", "HRB 12345", "12345", "GB999 9999 73", ""],
             ["DE136695977", "DE12345678", "ATU1234567", "91350100M000100Y44", "91350100I000100Y43"],
         ),
     ],
@@ -93,3 +93,49 @@ def test_check_digits_catch_every_single_wrong_digit() -> None:
             for digit in "0123456789":
                 if digit != good[at] and good[at].isdigit():
                     assert not fields.valid_tax_id(good[:at] + digit + good[at + 1 :]), (good, at, digit)
+
+
+NUMBERS = [
+    "ATU13585627",
+    "BE0428759497",
+    "DE136695976",
+    "DK13585628",
+    "EE100931558",
+    "EL023456780",
+    "FI20774740",
+    "FR40303265045",
+    "FR23334175221",
+    "GB980780684",
+    "HR33392005961",
+    "HU12892312",
+    "IE6433435F",
+    "IE6433435OA",
+    "IE8D79739I",
+    "IT00743110157",
+    "LU15027442",
+    "NL004495445B01",
+    "NL123456789B13",
+    "PL8567346215",
+    "PT501964843",
+    "SE123456789701",
+    "SI50223054",
+    "SK2022749619",
+    "91350100M000100Y43",
+]  # as tax offices and the code's standard print them
+UNTESTED = {"IE8D79739I": range(2, 10), "NL004495445B01": (12, 13), "SE123456789701": (12, 13)}
+"""An old Irish form, the number of a Dutch unit, and Sweden's constant 01 have no check digit."""
+TWICE = {("EL023456780", 5), ("NL123456789B13", 4)}
+"""Greece folds the remainder 10 onto 0, and a Dutch number may fit either of two rules."""
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_check_digits_of_tax_ids(number: str) -> None:
+    assert fields.valid_tax_id(number)
+    assert fields.valid_tax_id(f"{number[:2]} {number[2:5]}.{number[5:]}".lower())
+    wrong = []
+    for at in range(2, len(number)):
+        if number[at].isdigit() and at not in UNTESTED.get(number, ()):
+            other = number[:at] + str((int(number[at]) + 1) % 10) + number[at + 1 :]
+            if fields.valid_tax_id(other) and (number, at) not in TWICE:
+                wrong.append(other)
+    assert wrong == []

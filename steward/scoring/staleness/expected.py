@@ -83,6 +83,9 @@ def fit(x: Numbers, last: Numbers, age: Numbers) -> Model:
 
     bounds = [(-8.0, 8.0)] * 4
     found = minimize(cost, np.zeros(4), method="L-BFGS-B", bounds=bounds, options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-8})
+    if not found.success:  # a line search can end early where the surface is flat; the simplex needs no slope
+        simplex = {"maxiter": 4_000, "maxfev": 8_000, "xatol": 1e-6, "fatol": 1e-10}
+        found = minimize(cost, found.x, method="Nelder-Mead", bounds=bounds, options=simplex)
     if not found.success or not np.isfinite(found.fun):
         raise ArithmeticError("BG/NBD does not converge")
     r, alpha, a, b = (float(v) for v in np.exp(found.x))
