@@ -18,12 +18,14 @@ from steward.review.intent import Facts, Intent, possible, sentence
 from steward.review.session import ReviewSession
 from steward.review.source import Sheet
 from steward.review.survivor import trusted_rules
-from steward.review.words import ACTION_WORDS, records
+from steward.review.words import ACTION_WORDS, more_lost, more_members, records
 
 Message = dict[str, Any]
 
 _ASKED = (DecisionAction.MERGE, DecisionAction.DELETE, DecisionAction.ANONYMISE, DecisionAction.DEACTIVATE,
           DecisionAction.KEEP, DecisionAction.NOT_DUPLICATE, DecisionAction.DEFER, DecisionAction.ESCALATE)  # fmt: skip
+LISTED = 40
+"""Values that a merge would lose, as many as are listed; the rest is counted."""
 _TOLD = 30
 """Earlier decisions and comments that a case shows."""
 
@@ -72,7 +74,7 @@ class Shown:
             "case": case_id, "kind": facts.kind, "object": facts.object, "title": sheet.title, "size": len(facts.members),
             "records": records(len(facts.members)), "state": int(self.session.index.state[place]),
             "score": None if self.blind else float(self.session.index.score[place]),
-            "hidden": sheet.hidden_members, "survivor": sheet.members[0].id if facts.kind == "duplicate" else None,
+            "hidden": more_members(sheet.hidden_members) if sheet.hidden_members else None, "survivor": sheet.members[0].id if facts.kind == "duplicate" else None,
             "proposed": facts.survivor.id if facts.survivor else None, "out": sorted(arranged.get("out") or ()),
             "members": [self._member(sheet, i, standing) for i in range(len(sheet.members))],
             "lines": [
@@ -125,9 +127,10 @@ class Shown:
             return None
         return {
             "taken": [{"field": f, "id": i, "value": sheet.result.values.get(f)} for f, i in sheet.result.taken_from.items()],
+            "more_lost": more_lost(len(sheet.result.lost) - LISTED) if len(sheet.result.lost) > LISTED else None,
             "lost": [
                 {"field": x.field, "id": x.key.id, "value": x.value, "refers": sheet.refers.get((x.field, x.value)), "free": x.savable}
-                for x in sheet.result.lost
+                for x in sheet.result.lost[:LISTED]
             ],
         }  # fmt: skip
 

@@ -117,7 +117,6 @@ _WORDS = {
     "someone": N_("{reviewer} has this case open."),
     "link_conflict": N_("the merged record has the same already; one of the two would be lost"),
     "kept_by_system": N_("cannot be chosen: the system keeps this field"),
-    "more_lost": N_("{count} more values would be lost."),
     "memberships": N_("Lists and roles"),
     "survivor_rule": N_("Values of the survivor by"),
     "rule_survivor": N_("its own, blanks from the most recent"),
@@ -157,7 +156,6 @@ _WORDS = {
     "lesson_accept": N_("Accept for the next scoring"),
     "lesson_written": N_("Accepted: score again with --definition {file}"),
     "press_again": N_("Press the button again to confirm."),
-    "more_members": N_("{count} more members are not shown; a decision concerns them as well."),
 }
 
 ACTION_WORDS = {
@@ -193,6 +191,20 @@ def records(n: int) -> str:
 def cases(n: int) -> str:
     """``n`` cases, in words."""
     return ngettext("{n} case", "{n} cases", n).format(n=n)
+
+
+def more_members(n: int) -> str:
+    """How many members are left out of the comparison, in words."""
+    return ngettext(
+        "{n} more member is not shown; a decision concerns it as well.",
+        "{n} more members are not shown; a decision concerns them as well.",
+        n,
+    ).format(n=n)
+
+
+def more_lost(n: int) -> str:
+    """How many lost values are not listed, in words."""
+    return ngettext("{n} more value would be lost.", "{n} more values would be lost.", n).format(n=n)
 
 
 def bulk_sentence(n_records: int, n_cases: int, left_out: int) -> str:

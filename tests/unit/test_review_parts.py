@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from steward.crm.mapping import ObjectMapping, SoftDelete
 from steward.errors import DecisionError
+from steward.messages import choose_language
 from steward.records import RecordKey
 from steward.review.difference import difference
-from steward.review.survivor import choosable, preview
-from steward.review.words import bulk_sentence, words
+from steward.review.survivor import choosable, preview, trusted_rules
+from steward.review.words import bulk_sentence, cases, records, words
 
 A, B, C = (RecordKey("contact", x) for x in "abc")
 
@@ -97,6 +98,49 @@ def test_key_version_times_and_deletion_marks_are_never_chosen() -> None:
         key="id", modified="t", version="v", soft_delete=SoftDelete(column="gone", deleted="1"), writable=("name", "v")
     )
     assert choosable(entry, ["id", "t", "v", "gone", "name", "mail"]) == ["name"]
+
+
+def test_a_trusted_source_goes_first_and_columns_that_say_a_source_are_found() -> None:
+    people = {
+        A: {"name": "Ann", "phone": "1", "source": "web", "t": "2026"},
+        B: {"name": "Anna", "phone": None, "source": "ERP", "t": "2020"},
+        C: {"name": "Anne", "phone": "3", "source": "web", "t": "2025"},
+    }
+    assert trusted_rules(people) == ["trusted:source=ERP", "trusted:source=web"]
+    result = preview(people, A, ["name", "phone"], rule="trusted:source=ERP", modified="t")
+    assert result.values["name"] == "Anna" and result.values["phone"] == "1"  # an empty value never goes before a value
+    assert result.taken_from == {"name": "b"}
+    for wrong in ("trusted", "trusted:source", "best"):
+        with pytest.raises(DecisionError):
+            preview(people, A, ["name"], rule=wrong)
+
+
+def test_values_that_nobody_can_choose_are_lost_in_sight() -> None:
+    result = preview(PEOPLE, A, ["name"], modified="t", shown=["name", "mail"])
+    assert [(x.field, x.value, x.savable) for x in result.lost] == [("name", "Anna Maria", True), ("mail", "c@x", False)]
+
+
+@pytest.mark.parametrize(
+    ("tongue", "one", "two"),
+    [("en", "1 record", "2 records"), ("de", "1 Datensatz", "2 Datensätze"), ("zh_CN", "1 条记录", "2 条记录")],
+)
+def test_plural_forms_in_three_languages(tongue: str, one: str, two: str) -> None:
+    choose_language(tongue)
+    try:
+        assert (records(1), records(2)) == (one, two)
+        said = {n: (records(n), cases(n), bulk_sentence(n, n, n)) for n in (0, 1, 2, 21, 101)}
+    finally:
+        choose_language("en")
+    for n in (0, 21, 101):  # everything but one is many, in both languages that know a difference
+        assert [x.replace(str(n), "2") for x in said[n][:2]] == list(said[2][:2])
+    assert all("{" not in x for texts in said.values() for x in texts)
+
+
+def test_a_word_with_a_count_never_bends_a_noun_in_the_browser() -> None:
+    """Plural forms are made by gettext alone; what the front fills in stands beside no noun that would have to agree."""
+    choose_language("en")
+    counted = {name for name, text in words().items() if "{count}" in text or "{n}" in text}
+    assert counted == {"open_business", "marked_count"}
 
 
 def test_counts_are_whole_sentences_in_the_right_number() -> None:

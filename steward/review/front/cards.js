@@ -13,11 +13,11 @@ function lostCard(p, s, c) {
   for (const [m, x] of links) {
     const li = put(ul, "li", "sr-block"); put(li, "span", "sr-lf", "⊗ " + x.object); put(li, "span", "sr-lv", x.to + roleOf(x)); put(li, "span", "sr-quiet", `${m.id} · ${p.t("link_conflict")}`);
   }
-  for (const x of lost.slice(0, 40)) {
+  for (const x of lost) {
     const li = put(ul, "li"); put(li, "span", "sr-lf", x.field); put(li, "span", "sr-lv", x.refers ? `${x.value} (${x.refers})` : x.value);
     put(li, "span", "sr-quiet", x.free ? x.id : `${x.id} · ${p.t("kept_by_system")}`);
   }
-  if (lost.length > 40) put(card, "p", "sr-quiet", p.t("more_lost", { count: p.number.format(lost.length - 40) }));
+  if (c.result?.more_lost) put(card, "p", "sr-quiet", c.result.more_lost);
 }
 
 function roleOf(x) { return x.role.length ? " · " + x.role.map(([field, value]) => `${field}: ${value}`).join(", ") : ""; }

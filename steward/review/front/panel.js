@@ -290,7 +290,7 @@ class Panel {
     if (c.weakest && c.size > 2) put(facts, "span", "", `${this.t("weakest")}: ${c.weakest.left} – ${c.weakest.right}, ${this.share(c.weakest.probability)}`);
     if (c.conflict) put(s, "div", "sr-note sr-hot", this.t("conflict", c.conflict));
     if (c.claimed) put(s, "div", "sr-note sr-hot", this.t("someone", { reviewer: c.claimed }));
-    if (c.hidden) put(s, "div", "sr-note", this.t("more_members", { count: this.number.format(c.hidden) }));
+    if (c.hidden) put(s, "div", "sr-note", c.hidden);
     for (const m of c.members) for (const p of m.protections) {
       const n = put(s, "div", "sr-note sr-hot"); put(n, "b", "", `⊗ ${this.t("protected")} · ${m.id}`); put(n, "span", "", " " + p.sentence);
     }
