@@ -18,7 +18,7 @@ _BOOT = """async ([source, values]) => {
   const module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
   const heard = [];
   window.executed = 0; window.leaked = []; window.sent = [];
-  document.addEventListener("keydown", (e) => window.leaked.push(e.key));
+  document.addEventListener("keydown", (e) => { if (!e.ctrlKey && !e.metaKey && !e.altKey) window.leaked.push(e.key); });
   window.hear = (text) => { const m = JSON.parse(text); for (const f of heard) f(m); };
   const model = { get: (n) => values[n], on: (n, f) => { if (n === "msg:custom") heard.push(f); }, off: () => {},
                   send: (m) => { window.sent.push(m.type); window.toPython(JSON.stringify(m)); } };
