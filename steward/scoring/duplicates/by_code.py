@@ -9,6 +9,7 @@ Left to others: what the levels mean (``levels``), which pairs are not worth a l
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,20 @@ def _measured(scorer: Any, a: Text, b: Text, dtype: Any) -> npt.NDArray[Any]:
     return out
 
 
+_NUMBER = re.compile(r"\d+")
+
+
+def numbered_apart(a: str, b: str) -> bool:
+    """Tell whether two mailboxes differ in their numbers alone: ``ethan.smith75@`` and ``ethan.smith76@`` are two people."""
+    one, other = _NUMBER.findall(a), _NUMBER.findall(b)
+    return (
+        bool(one)
+        and bool(other)
+        and _NUMBER.sub("", a) == _NUMBER.sub("", b)
+        and sorted("".join(one)) != sorted("".join(other))
+    )
+
+
 def email_levels(column: Column, a: Positions, b: Positions) -> Level:
     """Return the level of pairs of different addresses, given by their codes; see ``levels``."""
     parts = _parts(column)
@@ -74,6 +89,9 @@ def email_levels(column: Column, a: Positions, b: Positions) -> Level:
     equal = (parts.local_code[a] == parts.local_code[b]) & (parts.local_size[a] >= 4)
     domain = parts.domain_code[a] == parts.domain_code[b]
     _nearly_equal(column, parts, a, b, equal, domain, out)
+    for i in np.flatnonzero((out == 2) & ~equal):
+        if numbered_apart(parts.local[a[i]], parts.local[b[i]]):
+            out[i] = 1
     rest = np.flatnonzero(out == 0)
     out[rest[equal[rest]]] = 1
     rest = rest[~equal[rest]]

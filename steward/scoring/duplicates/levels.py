@@ -20,7 +20,7 @@ from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA, JaroWinkler
 
 from steward.scoring.duplicates import han
-from steward.scoring.duplicates.by_code import email_levels
+from steward.scoring.duplicates.by_code import email_levels, numbered_apart
 from steward.scoring.duplicates.columns import Column
 from steward.scoring.duplicates.own import compare_own, has_own_levels, parts_complete
 from steward.scoring.duplicates.signature import may_agree
@@ -171,6 +171,9 @@ def _company(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:
     return out
 
 
+_NUMBER = re.compile(r"\d+")
+
+
 def _email(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:
     split_a = [v.rpartition("@")[::2] for v in a]
     split_b = [v.rpartition("@")[::2] for v in b]
@@ -184,6 +187,9 @@ def _email(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:
     begins = np.array([x[:1] == y[:1] for x, y in zip(local_a, local_b, strict=True)])  # ajohnson@ is not kjohnson@
     two = (edits == 2) & np.where(domain, share >= 0.8, local <= 1)  # jwesford@ and jpemford@ are colleagues
     out = np.where(begins & ((edits <= 1) | two) & (equal | (share >= 0.75)), 2, 0)
+    for i in np.flatnonzero((out == 2) & ~equal):
+        if numbered_apart(local_a[i], local_b[i]):
+            out[i] = 1
     return np.where((out == 0) & (equal | ((near >= 0.88) & (domain | (near >= 0.94)))), 1, out).astype(np.int8)
 
 
@@ -203,9 +209,6 @@ def _birthdate(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:
     crossed = ~year & (left[:, 5:7] == right[:, 8:]).all(1) & (left[:, 8:] == right[:, 5:7]).all(1)
     two_equal = (year.astype(int) + month + day) <= 1
     return np.where((digits <= 1) | crossed, 3, np.where(two_equal, 2, np.where(~year, 1, 0))).astype(np.int8)
-
-
-_NUMBER = re.compile(r"\d+")
 
 
 def _address(a: Text, b: Text, same: npt.NDArray[np.bool_]) -> Level:

@@ -82,7 +82,7 @@ def see_whole_names(table: Table, left: Positions, right: Positions, levels: npt
     """Look at what fields say together: names in each other's column, and mailboxes that merely repeat a name."""
     _see_swaps(table, left, right, levels)
     _see_generations(table, left, right, levels)
-    _see_names_in_mail(table, levels)
+    _see_names_in_mail(table, left, right, levels)
 
 
 def _see_generations(table: Table, left: Positions, right: Positions, levels: npt.NDArray[np.int8]) -> None:
@@ -101,16 +101,33 @@ def _see_generations(table: Table, left: Positions, right: Positions, levels: np
     levels[(a > 0) & (b > 0) & (a != b) & (levels[:, g] > 0), g] = 0
 
 
-def _see_names_in_mail(table: Table, levels: npt.NDArray[np.int8]) -> None:
-    """Let a similar mailbox count for nothing where a name agrees: ``anna.meier@`` follows from Anna Meier."""
+def _see_names_in_mail(table: Table, left: Positions, right: Positions, levels: npt.NDArray[np.int8]) -> None:
+    """Let a similar mailbox count for nothing where it follows from the names.
+
+    ``anna.meier@`` follows from Anna Meier where a name agrees already. Where two family names are merely similar, or other
+    ones, and each stands in its own mailbox, nearly equal mailboxes say no more than the names do: Verby and Harby.
+    """
     kinds = [c.kind.name for c in table.columns]
     names = np.zeros(len(levels), bool)
     for f, kind in enumerate(kinds):
         if kind in ("given", "family", "person", "company"):
             names |= levels[:, f] > 0
+    family = kinds.index("family") if "family" in kinds else None
     for f, kind in enumerate(kinds):
-        if kind == "email":
-            levels[names & (levels[:, f] == 1), f] = -1
+        if kind != "email":
+            continue
+        levels[names & (levels[:, f] == 1), f] = -1
+        if family is None:
+            continue
+        column = table.columns[family]
+        open_ = np.flatnonzero((levels[:, f] == 2) & (levels[:, family] >= 0) & (levels[:, family] < column.kind.exact))
+        for i in open_:
+            sides = ((column.codes[row], table.columns[f].codes[row]) for row in (left[i], right[i]))
+            if all(
+                str(column.latin[name]).replace(" ", "") in str(table.columns[f].latin[mail]).partition("@")[0]
+                for name, mail in sides
+            ):
+                levels[i, f] = -1
 
 
 def _see_swaps(table: Table, left: Positions, right: Positions, levels: npt.NDArray[np.int8]) -> None:
