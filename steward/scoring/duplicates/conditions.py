@@ -233,6 +233,8 @@ class _Parser:
             least, most = FUNCTIONS[lower][0]
             if not least <= len(arguments) <= most:
                 raise NotUnderstoodError(f"{text} with {len(arguments)} values")
+            if lower.startswith("regexp_"):
+                _check_pattern(arguments[1])
             return Node("call", lower, tuple(arguments))
         if kind == "word" and lower in ("true", "false", "null"):
             return Node("constant", {"true": True, "false": False, "null": None}[lower])
@@ -251,6 +253,34 @@ class _Parser:
             raise NotUnderstoodError("a cast without a type")
         self.at += 1
         return text.lower()
+
+
+def _runs_away(pattern: str) -> bool:
+    """Tell whether a repeated group repeats or chooses inside: on some values it would run for years."""
+    text = re.sub(r"\\.|\[(?:[^\]\\]|\\.)*\]", "x", pattern)  # an escaped sign or a set of signs is one sign
+    open_groups = [False]
+    for at, sign in enumerate(text):
+        if sign == "(":
+            open_groups.append(False)
+        elif sign == ")" and len(open_groups) > 1:
+            inside = open_groups.pop()
+            if inside and text[at + 1 : at + 2] in ("*", "+", "{"):
+                return True
+            open_groups[-1] |= inside
+        elif sign in "*+{|":
+            open_groups[-1] = True
+    return False
+
+
+def _check_pattern(node: Node) -> None:
+    if node.kind != "constant" or not isinstance(node.value, str):
+        raise NotUnderstoodError("a regular expression made of values")
+    if _runs_away(node.value) or len(node.value) > 400:
+        raise NotUnderstoodError("a regular expression that could run away")
+    try:
+        re.compile(node.value)
+    except re.error:
+        raise NotUnderstoodError("a regular expression of another dialect") from None
 
 
 def _cast(node: Node, to: str) -> Node:
