@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -12,8 +15,10 @@ from recordlinkage.base import BaseCompareFeature, BaseIndexAlgorithm
 from steward.errors import ScoringError, TooManyPairsError
 from steward.scoring.duplicates import link_objects
 from steward.scoring.duplicates.link import link
+from steward.scoring.duplicates.objects_scored import score_objects_of
 from steward.scoring.duplicates.recordlinkage_parts import KeyIndex
 from steward.scoring.duplicates.vectors import compute
+from steward.store import FileSource, Workspace
 from tests.integration.test_duplicates_metamorphic import people
 
 
@@ -226,3 +231,37 @@ def test_what_cannot_be_used_is_said_in_one_sentence() -> None:
         link_objects(table, index, compare, other=table, ids="id")
     with pytest.raises(ScoringError, match="belong together"):
         link(people(20, 1), ids="id", index=index)
+
+
+@pytest.mark.parametrize("classifier", [None, "kmeans"])
+def test_what_objects_found_is_stored_like_any_other_run(classifier: str | None, tmp_path: Path) -> None:
+    people(300, 4).write_csv(tmp_path / "contact.csv")
+    made = recordlinkage.KMeansClassifier() if classifier else None
+    with Workspace.open(tmp_path / "w", create=True) as ws:
+        ws.take_snapshot(FileSource(tmp_path / "contact.csv", None, key="id"), taken_at=datetime(2026, 11, 1, tzinfo=UTC))
+        snapshot = ws.snapshot()
+        summary = score_objects_of(ws, snapshot, "contact", *_binary(), made)
+        clusters = ws.clusters(snapshot, "contact")
+        assert len(clusters) == summary.clusters > 20
+        survivors = {c.id: c.survivor for c in clusters}
+        evidence = ws.evidence(snapshot, kind="duplicate", object="contact")
+        assert {e.key for e in evidence} == {m for c in clusters for m in c.members if m != c.survivor}
+        assert all(e.sentence.startswith("Probably the same customer as contact/") for e in evidence)
+        assert set(ws.survivors(snapshot, "contact")) == set(survivors)
+        vector = ws.pairs_of(snapshot, "contact", clusters[0].id)[0]
+        left, right = (ws.records(snapshot, "contact", [k.id])[k.id] for k in (vector.pair.left, vector.pair.right))
+        if classifier:
+            assert [w.field for w in vector.weights] == ["classifier"]
+        else:
+            shown = {w.field: (w.left, w.right) for w in vector.weights}
+            assert shown["phone"] == (left["phone"] or None, right["phone"] or None) and set(shown) == set(_binary_fields())
+        pair = (clusters[0].members[0], clusters[0].members[1])
+        again = score_objects_of(
+            ws, snapshot, "contact", *_binary(), recordlinkage.KMeansClassifier() if classifier else None, apart=[pair]
+        )
+        assert again.definition == summary.definition
+        assert not any(set(pair) <= set(c.members) for c in ws.clusters(snapshot, "contact"))
+
+
+def _binary_fields() -> list[str]:
+    return [f.label for f in _binary()[1].features]
