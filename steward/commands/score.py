@@ -108,6 +108,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
                 seed=args.seed,
                 progress=advance,
                 survivor_rules=tuple(r.strip() for r in args.survivor.split(",") if r.strip()) if args.survivor else (),
+                engine=args.engine,
                 before=before,
             )
 
