@@ -18,6 +18,7 @@ from typing import Self
 
 from steward import __version__
 from steward.errors import ExecutionError, PolicyInvalidError, StewardError, UsageError
+from steward.executor import logs
 from steward.executor.audit import AuditLog
 from steward.executor.disk import RealDisk
 from steward.executor.documents import CheckpointRef, ReceiptPredicate
@@ -210,10 +211,13 @@ class Parts:
             self.outbox.deliver(now)
 
     def _queue(self, event: str, manifest: str, now: datetime, *, why: str = "") -> None:
-        """Put a notice into the outbox; the caller holds the commit."""
+        """Put a notice into the outbox and write a line for those who watch; the caller holds the commit."""
         counts = self.journal.counts(manifest)
         mark = hashlib.sha256(json.dumps([now.isoformat(timespec="seconds"), why], sort_keys=True).encode()).hexdigest()[:12]
         self.outbox.queue(notice_of(event, manifest, counts, mark=mark, why=why), now)
+        c = self.home.config
+        place = {"tenant": c.tenant, "environment": c.environment, "executor": c.executor}
+        logs.write(event, now, manifest=manifest, place=place, counts=counts, why=why)
 
     @property
     def pusher(self) -> Pusher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from steward.errors import FrozenError, PartialExecutionError, UsageError
+from steward.executor import logs
 from steward.executor.outbox import due
 from steward.sandbox import build_crm
 from tests.support.executor import World
@@ -105,6 +107,31 @@ def test_a_stop_is_told_by_its_kind(world: World, hooks: tuple[Hook, Hook]) -> N
     with world.executor() as executor:
         assert executor.apply(folder).counts == {"done": 10}
     assert [c[2]["kind"] for c in hooks[0].calls] == ["received", "stopped", "resumed", "finished"]
+
+
+def test_a_line_for_each_event_of_fixed_words_where_lines_are_asked_for(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tickets(world)
+    (world.home / "FREEZE").touch()
+    with pytest.raises(FrozenError), world.executor() as executor:
+        executor.apply(folder)
+    assert capsys.readouterr().err == "", "nobody asked"
+    monkeypatch.setenv("STEWARD_LOG", "json")
+    with pytest.raises(FrozenError), world.executor() as executor:
+        executor.apply(folder)
+    (world.home / "FREEZE").unlink()
+    with world.executor() as executor:
+        executor.apply(folder)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line["level"]) for line in lines] == [
+        ("resumed", "info"), ("stopped", "warning"), ("resumed", "info"), ("finished", "info"),
+    ]  # fmt: skip
+    assert lines[1]["why"] == "FrozenError" and lines[-1]["counts"] == {"done": 10}
+    assert all(set(line) <= set(logs.WORDS) and line["manifest"] == folder.name for line in lines)
+    logs.write("x", datetime.now(UTC), manifest="m", place={"tenant": "t\n{}", "password": "canary"}, counts={})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "canary" not in line and json.loads(line)["tenant"] == "t\n{}"
 
 
 def test_outside_its_hours_nothing_starts_and_the_next_opening_is_said(world: World) -> None:
