@@ -153,6 +153,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
             ],
         }
     )
+    screen.say(N_("The scorecard is in {file}."), file=str(_scorecard(workspace_of(args))))
     broken = [x for x in lines if not x.complete]
     if broken:
         raise ScoringError(
@@ -184,3 +185,23 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(N_("{file} cannot be written: {problem}"), file=str(path), problem=error.strerror or "") from None
+
+
+def _scorecard(folder: Path) -> Path:
+    """Write the scorecard of the snapshot that was scored into the workspace; one that is there is replaced."""
+    from datetime import UTC, datetime
+
+    from steward.scorecard import collect, write
+    from steward.store import Workspace
+    from steward.store.decision_log import DecisionLog
+
+    now = datetime.now(UTC)
+    with Workspace.open(folder, read_only=True) as ws:
+        if not (folder / "decisions.sqlite").exists():
+            card = collect(ws, ws.snapshot(), None, now=lambda: now)
+        else:
+            with DecisionLog.open(folder) as log:
+                card = collect(ws, ws.snapshot(), log, now=lambda: now)
+    target = folder / "scorecard.html"
+    write(card, target, now=now)
+    return target

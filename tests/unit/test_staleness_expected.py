@@ -85,7 +85,7 @@ def test_it_is_shown_for_transactions_and_adds_no_points(tmp_path: Path) -> None
             (shown,) = [v for v in evidence.values if v.field == "expected_purchases"]
             assert shown.points is None and shown.source == "order" and "no points" in str(shown.compared_with)
             assert 0 <= float(str(shown.value)) < 1  # seven silent years
-            assert evidence.score == round(sum(v.points for v in evidence.values if v.points) / 100, 4)
+            assert evidence.score == pytest.approx(sum(v.points for v in evidence.values if v.points) / 100)
         once = [e.digest for e in found]
         score_staleness(ws, snapshot, "contact", world.policy, holds=Holds())
         assert [e.digest for e in ws.evidence(snapshot, kind="stale")] == once
