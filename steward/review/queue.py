@@ -108,7 +108,8 @@ class ReviewQueue:
         self._rows: Rows = np.zeros(0, dtype=np.int64)
         self.view = View()
         self.refresh()
-        self.select(View(kind=self.index.kinds[0] if self.index.kinds else None))
+        kinds = [k for k in self.index.kinds if self._within is None or bool((self._within & self.index.of_kind(k)).any())]
+        self.select(View(kind=kinds[0] if kinds else None))
 
     def close(self) -> None:
         """Release claims and the session's tables; the log stays open."""

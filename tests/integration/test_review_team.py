@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from steward.cli import main
 from steward.decisions import DecisionAction as A
 from steward.errors import ConflictingDecisionsError, DecisionError
 from steward.records import Snapshot
@@ -17,6 +19,7 @@ from steward.review.agreement import agreement
 from steward.review.cases import CaseState, View
 from steward.review.conversation import Conversation
 from steward.review.intent import ConfirmationNeededError, Intent
+from steward.review.panel import review_panel
 from steward.review.sampling import draw, finding, newest
 from steward.review.session import ReviewSession
 from steward.store.claims import LEASE, Claims
@@ -214,3 +217,29 @@ def test_a_second_opinion_takes_no_notice_of_other_second_opinions(desk: Desk, l
         session(desk, log.checks(), who, alone=True).decide(f"stale:contact:{key(30).id}", Intent(action))
     assert [d.reviewer for d in log.checks().read()] == ["lead", "chief"] and log.read() == []
     log.checks().verify()
+
+
+def test_the_commands_of_a_check_from_the_terminal(folder: Path, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def say(*words: str) -> dict[str, object]:
+        assert main(["review", *words, "--log", place, "--workspace", str(folder), "--json"]) == 0
+        found: dict[str, object] = json.loads(capsys.readouterr().out)
+        return found
+
+    assert main(["review", "--reviewer", "lead", "--checked", "--log", place, "--workspace", str(folder)]) == 2
+    assert "no sample" in capsys.readouterr().err
+    with Workspace.open(folder, read_only=True) as ws, DecisionLog.open(place) as log:
+        anna = session((ws, ws.snapshot()), log, "anna")
+        for row in anna.page(0, 10):
+            anna.decide(row.case_id, Intent(A.DELETE))
+        anna.close()
+    drawn = say("--reviewer", "lead", "--check", "--sample", "4", "--of", "anna", "--seed", "x")
+    assert drawn["population"] == 10 and len(drawn["cases"]) == 4  # type: ignore[arg-type]  # a list
+    assert say("--reviewer", "lead", "--check", "--sample", "4", "--of", "anna", "--seed", "x")["cases"] == drawn["cases"]
+    with Workspace.open(folder, read_only=True) as ws, DecisionLog.open(place) as log:
+        panel = review_panel(ws, "lead", log=log, check=True)
+        assert sorted(r.case_id for r in panel.session.page(0, 99)) == sorted(drawn["cases"])  # type: ignore[call-overload]  # a list
+        panel.session.decide(panel.session.page(0, 1)[0].case_id, Intent(A.KEEP))
+        panel.session.close()
+    found = say("--reviewer", "lead", "--checked")
+    assert (found["checked"], found["wrong"], found["differing"][0]["decided"][0]) == (1, 1, "delete")  # type: ignore[index]  # a list
+    assert say("--agreement", "anna", "lead")["observed"] == 0.0

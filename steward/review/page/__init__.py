@@ -61,7 +61,9 @@ def page_environment(language: str, **given: str) -> dict[str, str]:
     return out | given | {"STEWARD_LANGUAGE": language, "JUPYTER_PATH": os.pathsep.join(x for x in paths if x)}
 
 
-def review_environment(workspace: Path, reviewer: str, *, log: str | None, blind: bool, language: str, check: bool = False) -> dict[str, str]:
+def review_environment(
+    workspace: Path, reviewer: str, *, log: str | None, blind: bool, language: str, check: bool = False
+) -> dict[str, str]:
     """Return the environment of the review page's server."""
     return page_environment(
         language,
