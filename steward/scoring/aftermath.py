@@ -112,9 +112,8 @@ def _references(
             ("orphans", "_deleted IS NULL", N_("{n} records of {object} refer by {column} to a {parent} that is not there.")),
             ("dangling", "_deleted", N_("{n} records of {object} refer by {column} to a {parent} in the recycle bin.")),
         ):
-            found = _number(
-                connection, f"SELECT count(*) FROM ({now}) n ANTI JOIN ({broken_before}) b ON b._id = n._id WHERE {which}"
-            )  # noqa: S608
+            sql = f"SELECT count(*) FROM ({now}) n ANTI JOIN ({broken_before}) b ON b._id = n._id WHERE {which}"  # noqa: S608
+            found = _number(connection, sql)
             if found:
                 reasons.append(Reason(code, template, {"n": found, "object": entry.name, "column": column, "parent": parent}))
     return reasons
