@@ -50,7 +50,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         _show.show(screen, approval.summary, approval.plan_problem)
     if args.sigstore_bundle:
         _write_bundle(args, screen, approval.envelope, trust)
-    screen.next(f"steward sign {args.folder} --key FILE")
+    complete = approval.summary.complete
+    screen.next(f"steward-executor plan {args.folder}" if complete else f"steward sign {args.folder} --key FILE")
     screen.result(approval.summary.facts())
     return 0
 
