@@ -120,6 +120,7 @@ def _apply(
         decider = LiveDecider(
             writer, parts.home.mapping, parts.home.config.actor, parts.clock.now, said.anonymise,
             vetoed=lambda: gates.vetoed, held=lambda: gates.held, kept=lambda: gates.kept, reviewed_at=said.snapshot.taken_at,
+            pending=lambda key: parts.journal.is_open(verified.id, key.object, key.id),
         )  # fmt: skip
         engine = Engine(
             verified.id, parts.journal, disk, recipients, writer, decider, audit, brakes, gates, parts.clock,

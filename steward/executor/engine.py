@@ -112,9 +112,16 @@ class Engine:
         self._recover()
         size = max(1, min(self.batch, self.writer.capabilities.batch_size))
         first = min(size, self.canary) if self.canary and not self._applied() else 0
-        while works := self.journal.works(self.manifest, (State.PENDING,), first or size):
+        width = size
+        while works := self.journal.works(self.manifest, (State.PENDING,), first or width):
             self.hook("batch")
-            rows = self._batch(works)
+            rows = self._batch(works, size)
+            if rows is None:  # all of these wait for items whose turn comes later: look further
+                if len(works) < (first or width):
+                    self._settle_for_less(len(works))
+                first, width = 0, max(width, len(works)) * 2
+                continue
+            width = size
             if first:
                 self._look_at_canary(works, rows)
                 first = 0
@@ -144,16 +151,30 @@ class Engine:
 
     # one batch --------------------------------------------------------------------------------------------------
 
-    def _batch(self, works: Sequence[Work]) -> list[Row]:
-        self.gates(len(works))
+    def _settle_for_less(self, left: int) -> None:
+        """Nothing but items that wait for each other is left: they are judged as they stand.
+
+        Raises
+        ------
+        PartialExecutionError
+            They were judged so already.
+        """
+        if not getattr(self.decider, "patient", False):
+            raise PartialExecutionError(N_("No item of the batch can go on."), count=left)
+        self.decider.patient = False  # type: ignore[attr-defined]  # deciders that can wait have it
+
+    def _batch(self, works: Sequence[Work], size: int) -> list[Row] | None:
+        """Work on one batch; None where every item of it waits for another."""
+        self.gates(min(len(works), size))
         self.hook("gates")
-        units, verdicts, later = self.decider.decide(works)
+        units, verdicts, _later = self.decider.decide(works)
         self.hook("decided")
+        units = _at_most(units, size)
         self.brakes.before(units, verdicts)
         now = self.clock.now()
         if not units:
             if not verdicts:
-                raise PartialExecutionError(N_("No item of the batch can go on."), count=len(later))
+                return None
             self._commit([(v.work.seq, v.state, v.code, None) for v in verdicts])
             self._advance(verdicts)
             return []
@@ -294,7 +315,8 @@ class Engine:
                 assert said is not None
                 return (work.seq, State.DONE_INFERRED if said.inferred else State.DONE, "settled", said.by)
             case "again":
-                return self._again(work, "not_applied")
+                # A ledger is certain that nothing was done; elsewhere a request that never works must end some time.
+                return self._again(work, "not_applied", 100 if self.writer.capabilities.transactional else MAX_ATTEMPTS)
             case "changed":
                 return (work.seq, State.DRIFT, "changed", None)
             case "gone":
@@ -359,6 +381,18 @@ class Engine:
                 self.brakes.by_others(len(others))
         if self.canary_wait:
             self.clock.sleep(self.canary_wait)
+
+
+def _at_most(units: Sequence[Unit], size: int) -> list[Unit]:
+    """Return as many units as one call may hold, one at least."""
+    chosen: list[Unit] = []
+    count = 0
+    for unit in units:
+        count += len(unit.works)
+        if chosen and count > size:
+            break
+        chosen.append(unit)
+    return chosen
 
 
 class _Guard:

@@ -289,6 +289,14 @@ class Journal:
             for r in self.db.execute("SELECT manifest, seq, state FROM item WHERE object=? AND id=?", (object, id)).fetchall()
         ]
 
+    def is_open(self, manifest: str, object: str, id: str) -> bool:
+        """True where a record is an item of the manifest whose outcome is still open."""
+        row = self.db.execute(
+            "SELECT 1 FROM item WHERE object=? AND id=? AND manifest=? AND state IN ('pending', 'intent', 'doubt')",
+            (object, id, manifest),
+        ).fetchone()
+        return row is not None
+
     def counts(self, manifest: str) -> dict[str, int]:
         """Return items by state."""
         return dict(self.db.execute("SELECT state, count(*) FROM item WHERE manifest=? GROUP BY state", (manifest,)).fetchall())

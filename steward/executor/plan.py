@@ -45,6 +45,10 @@ class LiveDecider:
     ----------
     vetoed, held, kept : callables
         Return what the gates found last.
+    pending : callable
+        True for records that are open items of the same manifest.
+    patient : bool
+        Let an item wait for such records; False where nothing else is left, and it is blocked.
     """
 
     look: Look
@@ -56,6 +60,8 @@ class LiveDecider:
     held: Callable[[], frozenset[RecordKey]]
     kept: Callable[[], Mapping[RecordKey, str]] = dict
     reviewed_at: datetime | None = None
+    pending: Callable[[RecordKey], bool] = lambda key: False
+    patient: bool = True
     assume_gone: set[RecordKey] | None = None
 
     def decide(self, works: Sequence[Work]) -> tuple[list[Unit], list[Verdict], list[Work]]:
@@ -69,6 +75,7 @@ class LiveDecider:
         rules = Rules(
             self.mapping, self.look.value_for, self.actor, self.now(), self.anonymise, vetoed=self.vetoed(), held=self.held(),
             kept=self.kept(), reviewed_at=self.reviewed_at,
+            pending=self.pending if self.patient else lambda key: False,
         )  # fmt: skip
         return judge(works, reading, rules)
 

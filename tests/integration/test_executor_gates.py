@@ -326,3 +326,46 @@ def test_business_opened_since_the_review_protects(world: World, when: str) -> N
         assert states(world, done.manifest)["held", "open_business"] == 1 and not world.records()[owner].deleted
     else:
         assert ("held", "open_business") not in states(world, done.manifest), "open at the review: people saw it"
+
+
+@pytest.mark.postgres
+def test_a_plan_needs_no_more_than_select_and_says_what_applying_costs(postgres_database: str, tmp_path: Path) -> None:
+    """The read-only account plans; the same account applies nothing."""
+    from sqlalchemy.engine import make_url
+
+    from steward.errors import DeniedError
+
+    build_crm(postgres_database, customers=40, seed=5)
+    world = World(tmp_path, postgres_database, batch=5)
+    run_sql(world, "DROP ROLE IF EXISTS only_reads")
+    run_sql(world, "CREATE ROLE only_reads LOGIN")
+    run_sql(world, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO only_reads")
+    reading = make_url(postgres_database).set(username="only_reads").render_as_string(hide_password=False)
+    manifest = world.manifest(dict.fromkeys(childless(world, "activity")[:12], "delete"))
+    config = (world.home / "config.toml").read_text()
+    before = world.rows()
+
+    def use(url: str, read_url: str) -> None:
+        text = config.replace(f'url = "{postgres_database}"', f'url = "{url}"', 1).replace(
+            'read_url = ""', f'read_url = "{read_url}"'
+        )
+        assert text != config
+        (world.home / "config.toml").write_text(text)
+
+    use("postgresql+psycopg://nobody@127.0.0.1:1/none", reading)
+    with world.executor() as executor:
+        _, said, path = executor.plan(manifest)
+    assert said.verdicts == {"apply": 12} and path.is_file()
+    assert (said.batches, said.requests, said.credits) == (3, 10, 10)
+    assert said.backup_bytes > 1_000 and said.seconds >= 1
+    use(reading, reading)
+    with world.executor() as executor, pytest.raises(DeniedError):
+        executor.apply(manifest)
+    assert world.rows() == before
+    (world.home / "config.toml").write_text(config)
+    with world.executor() as executor:
+        done = executor.apply(manifest)
+    size = sum(f.bytes for f in done.predicate.backup)
+    assert size / 3 < said.backup_bytes < size * 3, (size, said.backup_bytes)
+    run_sql(world, "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM only_reads")
+    run_sql(world, "DROP ROLE only_reads")

@@ -1,0 +1,93 @@
+"""What an item may become, and what must be known to say so: verdicts, their codes, rules.
+
+Left to others: saying so (``judge``), what a change consists of (``effects``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from steward.crm.mapping import Mapping as CrmMapping
+from steward.executor.ports import State, Work
+from steward.manifest.format import FieldChange
+from steward.records import RecordKey, Scalar
+
+ValueFor = Callable[[str, str, str | None, datetime], Scalar]
+
+CODES = {
+    "changed": "the record is not as it was reviewed",
+    "deleted_meanwhile": "somebody has deleted the record since",
+    "absent": "the CRM says there is no such record",
+    "no_answer": "the CRM did not say what the record is",
+    "survivor_changed": "the survivor is not as it was reviewed",
+    "children_changed": "what hangs on the record is not what was reviewed",
+    "children_remain": "records hang on it that had to go first, or that nobody reviewed",
+    "hidden_children": "deleted records still refer to it and no rule says what becomes of them",
+    "self_link": "the survivor refers to the record that merges into it",
+    "no_choice": "a chosen value comes from a record that is not part of the merge",
+    "no_rule": "neither mapping nor manifest says how this is done",
+    "not_writable": "the mapping does not allow writing a field",
+    "veto": "vetoed",
+    "held": "on the hold list",
+    "kept_keep": "a reviewer has decided since that it stays",
+    "kept_not_duplicate": "a reviewer has decided since that it is no duplicate",
+    "kept_defer": "a reviewer has put it off since",
+    "kept_escalate": "a reviewer has passed it on since",
+    "kept_conflict": "two reviewers disagree since",
+    "kept_withdrawn": "the decision was undone since",
+    "kept_protected": "it is protected since",
+    "open_business": "business that hangs on it was opened or changed since",
+}
+"""Code → what it means, for screens and docs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of one item. ``state`` PENDING means: apply."""
+
+    work: Work
+    state: State
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the judge needs beside the items.
+
+    Attributes
+    ----------
+    vetoed : set of int
+    held : set of RecordKey
+        The hold list as it is this moment.
+    kept : mapping of RecordKey to str
+        The keep list as it is this moment: what reviewers decided since, by code.
+    reviewed_at : datetime or None
+        When the snapshot was taken; business that was opened or changed after it protects. None asks nothing.
+    pending : callable
+        True for records that are open items of the same manifest: what waits for them waits, it is not blocked.
+    """
+
+    mapping: CrmMapping
+    value_for: ValueFor
+    actor: str
+    now: datetime
+    anonymise: Mapping[str, Sequence[FieldChange]]
+    vetoed: frozenset[int] = frozenset()
+    held: frozenset[RecordKey] = frozenset()
+    kept: Mapping[RecordKey, str] = field(default_factory=dict)
+    reviewed_at: datetime | None = None
+    pending: Callable[[RecordKey], bool] = lambda key: False
+
+
+class Later(Exception):
+    """Something that hangs on the item is an item of the same manifest whose turn has not come."""
+
+
+class Stop(Exception):
+    """An item stays as it is: in which state, and why."""
+
+    def __init__(self, state: State, code: str) -> None:
+        super().__init__(code)
+        self.state, self.code = state, code
