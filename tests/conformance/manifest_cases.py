@@ -272,6 +272,8 @@ CASES: dict[str, Case] = {
         "ExpiredError", made=manifest(1, snapshot=replace(PLAIN.predicate.snapshot, taken_at=NOW - 15 * DAY))
     ),
     "time/snapshot-after-creation": Case("MalformedManifestError", made=manifest(1, snapshot=replace(PLAIN.predicate.snapshot, taken_at=NOW - DAY))),
+    "time/silence-until-the-last-second-is-no-consent": Case("ThresholdNotMetError", signers=(), context={"now": (NOW + 6 * DAY - timedelta(seconds=1)).isoformat()}),
+    "time/everybody-has-signed-and-it-is-over": Case("ExpiredError", signers=("bob", "cid", "dan", "eve"), context={"now": (NOW + 6 * DAY).isoformat()}),
     # Place -----------------------------------------------------------------------------------------------------------
     "place/tenant": Case("WrongTargetError", context={"tenant": "other"}),
     "place/system": Case("WrongTargetError", context={"system": "zoho"}),
@@ -345,7 +347,13 @@ CASES: dict[str, Case] = {
 for _name, _case in CASES.items():
     if _name.startswith("people/") and _case.reason == "ThresholdNotMetError":
         _case.planned = True
-for _name in ("time/before-its-start", "again/replay", "again/same-id-other-bytes", "again/vetoed"):
+for _name in (
+    "time/before-its-start",
+    "time/silence-until-the-last-second-is-no-consent",
+    "again/replay",
+    "again/same-id-other-bytes",
+    "again/vetoed",
+):
     CASES[_name].planned = True
 for _name, _missing in {
     "ok/one-steward-soft-delete": {},
