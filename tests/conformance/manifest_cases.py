@@ -167,6 +167,7 @@ MERGE = manifest(
 LARGE = manifest(3, snapshot=replace(manifest(1).predicate.snapshot, objects={"contact": 50}))
 PLAIN = manifest(3)
 DAY = timedelta(days=1)
+FRESH = manifest(3, snapshot=replace(PLAIN.predicate.snapshot, taken_at=NOW - 8 * DAY))
 TRUST_OLD_BOB = _trust(
     people=(world.person("ada", "analyst"), world.person("bob", "steward", keys=[world.key("bob", NOW - 9 * DAY, NOW - DAY)]))
 )
@@ -272,8 +273,8 @@ CASES: dict[str, Case] = {
         "ExpiredError", made=manifest(1, snapshot=replace(PLAIN.predicate.snapshot, taken_at=NOW - 15 * DAY))
     ),
     "time/snapshot-after-creation": Case("MalformedManifestError", made=manifest(1, snapshot=replace(PLAIN.predicate.snapshot, taken_at=NOW - DAY))),
-    "time/silence-until-the-last-second-is-no-consent": Case("ThresholdNotMetError", signers=(), context={"now": (NOW + 6 * DAY - timedelta(seconds=1)).isoformat()}),
-    "time/everybody-has-signed-and-it-is-over": Case("ExpiredError", signers=("bob", "cid", "dan", "eve"), context={"now": (NOW + 6 * DAY).isoformat()}),
+    "time/silence-until-the-last-second-is-no-consent": Case("ThresholdNotMetError", made=FRESH, signers=(), context={"now": (NOW + 6 * DAY - timedelta(seconds=1)).isoformat()}),
+    "time/everybody-has-signed-and-it-is-over": Case("ExpiredError", made=FRESH, signers=("bob", "cid", "dan", "eve"), context={"now": (NOW + 6 * DAY).isoformat()}),
     # Place -----------------------------------------------------------------------------------------------------------
     "place/tenant": Case("WrongTargetError", context={"tenant": "other"}),
     "place/system": Case("WrongTargetError", context={"system": "zoho"}),
