@@ -60,7 +60,7 @@ def _cases() -> Planted:
 def others() -> pl.DataFrame:
     """People who stand around each case."""
     dice = random.Random(77)
-    base = people(240, 31)
+    base = people(300, 31)
     streets = [
         f"{dice.choice('Ahorn Birken Eichen Linden Ulmen Tannen'.split())}weg {dice.randint(1, 180)}"
         for _ in range(base.height)
