@@ -5,7 +5,8 @@ payloads swapped. Nothing may be accepted but an envelope whose payload and item
 signatures suffice. The **insider** has the keys: hostile bytes are signed by enough people and digests are computed anew.
 What is accepted must read exactly the same in :class:`StrictReader`, which shares no code with steward.
 
-By hand: ``python -m tests.support.manifest_fuzz --outsider 1000000 --insider 100000 --seed 1``.
+By hand: ``python -m tests.support.manifest_fuzz --outsider 1000000 --seeds 101-110 --workers 2`` (ten million), ``--insider
+100000 --seed 7``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import hashlib
 import json
 import random
 import time
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import msgspec
@@ -414,26 +416,38 @@ def _restate(document: Any, lines: bytes, dice: random.Random) -> Any:
     return document
 
 
+def _run(name: str, count: int, seed: int) -> tuple[int, int]:
+    """Run one seed and print what it came to; return how many were tried and how many went wrong."""
+    start, worked = time.perf_counter(), time.process_time()
+    tally = {"outsider": outsider, "insider": insider}[name](count, seed)
+    lines = [
+        f"{name}: seed {seed}, {tally.tried} tried in {time.perf_counter() - start:.0f} s ({time.process_time() - worked:.0f} s of"
+        f" processor time), {tally.accepted} accepted, {len(tally.wrong)} wrongly, {len(tally.uncaught)} uncaught",
+        f"  refused: {dict(sorted(tally.refused.items(), key=lambda kv: -kv[1]))}",
+        *(f"  {line}" for line in (tally.wrong + tally.uncaught)[:20]),
+    ]
+    print("\n".join(lines), flush=True)
+    return tally.tried, len(tally.wrong) + len(tally.uncaught)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--outsider", type=int, default=0)
-    parser.add_argument("--insider", type=int, default=0)
+    parser.add_argument("--outsider", type=int, default=0, help="mutants for each seed")
+    parser.add_argument("--insider", type=int, default=0, help="mutants for each seed")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", metavar="A-B", help="all of these instead")
+    parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
-    bad = 0
-    for name, run, count in (("outsider", outsider, args.outsider), ("insider", insider, args.insider)):
-        if not count:
-            continue
-        start = time.perf_counter()
-        tally = run(count, args.seed)
-        seconds = time.perf_counter() - start
-        bad += len(tally.wrong) + len(tally.uncaught)
-        print(
-            f"{name}: seed {args.seed}, {tally.tried} tried in {seconds:.0f} s, {tally.accepted} accepted, {len(tally.wrong)} wrongly, {len(tally.uncaught)} uncaught"
-        )
-        print("  refused:", dict(sorted(tally.refused.items(), key=lambda kv: -kv[1])))
-        for line in (tally.wrong + tally.uncaught)[:20]:
-            print("  ", line)
+    first, _dash, last = (args.seeds or str(args.seed)).partition("-")
+    seeds = range(int(first), int(last or first) + 1)
+    work = [(n, c, s) for n, c in (("outsider", args.outsider), ("insider", args.insider)) if c for s in seeds]
+    if args.workers == 1:
+        found = [_run(*each) for each in work]
+    else:
+        with ProcessPoolExecutor(args.workers) as pool:
+            found = list(pool.map(_run, *zip(*work, strict=True)))
+    tried, bad = sum(t for t, _ in found), sum(b for _, b in found)
+    print(f"fuzz: {tried:,} tried, {bad} wrong")
     return 1 if bad else 0
 
 
