@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from steward.scoring.duplicates.definition import Definition as Definition
     from steward.scoring.duplicates.definition import parse_definition as parse_definition
     from steward.scoring.duplicates.link import LinkResult as LinkResult
+    from steward.scoring.duplicates.names import compare_names as compare_names
     from steward.scoring.duplicates.objects import link_objects as link_objects
 
 _HOMES = {
     "DuplicateSummary": "adapter", "load_definition": "adapter", "score_duplicates": "adapter", "Definition": "definition",
-    "link_objects": "objects", "parse_definition": "definition", "LinkResult": "link",
+    "compare_names": "names", "link_objects": "objects", "parse_definition": "definition", "LinkResult": "link",
 }  # fmt: skip
 
 __all__ = list(_HOMES)

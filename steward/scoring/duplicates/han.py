@@ -155,7 +155,7 @@ def sound_alike(a: str, b: str) -> bool:
 
 def pinyin_readings(folded: str, company: bool) -> list[str]:
     """Return a name in pinyin as its owner might write it: other readings of a surname, a company with and without place and line."""
-    from steward.scoring.duplicates.standard import surname_reading
+    from steward.scoring.duplicates.letters import surname_reading
 
     if company:
         parts = parse_company(folded)

@@ -20,7 +20,7 @@ from typing import Literal
 from rapidfuzz.distance import OSA
 
 from steward.scoring.duplicates.han import company_in_latin_letters, han_names_alike, is_han, pinyin_readings
-from steward.scoring.duplicates.standard import fold_text, romanise
+from steward.scoring.duplicates.letters import fold_text, romanise
 from steward.scoring.duplicates.words import (
     COMPANY_COMMON_WORDS,
     COMPANY_CONNECTORS,
