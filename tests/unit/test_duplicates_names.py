@@ -31,6 +31,7 @@ CHINESE = Path(__file__).parents[1] / "data" / "chinese_pairs" / "pairs.csv"
         ("王伟", "Wei Wang", "person"),
         ("歐陽青青", "欧阳青青", "person"),
         ("王曉明", "Wang Hsiao-ming", "person"),
+        ("贝拉克·奥巴马", "Barack Obama", "person"),
         ("vanderbilt corp", "van der bilt corp", "company"),
         ("ООО Ромашка", "Romashka LLC", "company"),
         ("华信科技（北京）有限公司", "北京市华信科技有限责任公司", "company"),

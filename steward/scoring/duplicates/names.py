@@ -19,7 +19,7 @@ from typing import Literal
 
 from rapidfuzz.distance import OSA
 
-from steward.scoring.duplicates.han import company_in_latin_letters, han_names_alike, is_han, pinyin_readings
+from steward.scoring.duplicates.han import company_in_latin_letters, han_names_alike, is_han, phrase_reading, pinyin_readings
 from steward.scoring.duplicates.letters import fold_text, romanise
 from steward.scoring.duplicates.words import (
     COMPANY_COMMON_WORDS,
@@ -82,6 +82,9 @@ def compare_names(left: str, right: str, sort: Sort = "") -> float:
     if not one or not other:
         return 0.0
     company = sort == "company" or (not sort and (_has_legal_form(one) or _has_legal_form(other)))
+    spelled = bool(_SPELLED.search(left[:LONGEST])), bool(_SPELLED.search(right[:LONGEST]))
+    if spelled[0] != spelled[1] and not (is_han(one) and is_han(other)):
+        return _spelled_by_sound(one, other)
     if is_han(one) and is_han(other):
         return han_names_alike(one, other, company)
     if company and is_han(one) != is_han(other):
@@ -95,6 +98,23 @@ def compare_names(left: str, right: str, sort: Sort = "") -> float:
 
 _OWN = re.compile(r'["«“„]\s*([^"«»“”„]{3,}?)\s*["»“”]?$')
 """A name in quotation marks at the end, as Slavic organisations write their own names."""
+
+
+_SPELLED = re.compile("[\u4e00-\u9fff][·・‧•][\u4e00-\u9fff]")
+"""A foreign name written in Chinese by sound, with a dot between its words: 贝拉克·奥巴马."""
+
+
+def _spelled_by_sound(one: str, other: str) -> float:
+    """Return the likeness of a foreign name and its Chinese spelling: consonants alone, *l* and *r* as one sound."""
+    chinese, latin = (one, other) if is_han(one) else (other, one)
+    spoken = tuple(_consonants(phrase_reading(part)) for part in chinese.split())
+    heard = tuple(_consonants(w) for w in _versions(latin, False)[0])
+    return 0.85 * _words_fit(spoken, heard, False)
+
+
+def _consonants(word: str) -> str:
+    text = bare(word).replace("r", "l")
+    return ("a" + text[1:]) if text[:1] in "aiu" else text
 
 
 def _clean(name: str) -> str:
