@@ -237,7 +237,7 @@ pl.DataFrame({"fate": list(FATES), "clusters": [counts.get(f, 0) for f in FATES]
 # After some decisions `steward learn contact` shows what they would change, and stores nothing unless it is accepted.
 
 # %%
-from steward.scoring.duplicates.learning import teaching_pairs
+from steward.scoring.duplicates.teaching import teaching_pairs
 
 pl.DataFrame(teaching_pairs(bench.store, snapshot, "contact", bench.log.standing(), 10), schema=["one", "other"], orient="row")
 

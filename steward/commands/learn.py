@@ -30,7 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, screen: Screen) -> int:
     """Show what the decisions would change, and write the definition where it is accepted."""
     from steward.scoring.duplicates.adapter import load_definition
-    from steward.scoring.duplicates.learning import lesson_document, lesson_for, teaching_pairs
+    from steward.scoring.duplicates.learning import lesson_document, lesson_for
+    from steward.scoring.duplicates.teaching import teaching_pairs
     from steward.store import Workspace
     from steward.store.decision_log import DecisionLog
 

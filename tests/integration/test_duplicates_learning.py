@@ -17,9 +17,10 @@ from steward.decisions import Decision, DecisionAction, fold
 from steward.errors import ScoringError
 from steward.records import RecordKey
 from steward.scoring.duplicates.definition import parse_definition
-from steward.scoring.duplicates.learning import Labels, labels_from, learn, merged_by_people, teach_most
+from steward.scoring.duplicates.learning import Labels, labels_from, learn, merged_by_people
 from steward.scoring.duplicates.link import LinkResult, link
 from steward.scoring.duplicates.stored import with_model
+from steward.scoring.duplicates.teaching import teach_most
 from steward.scoring.duplicates.together import hold_together
 from tests.integration.test_duplicates_metamorphic import people
 from tests.support.duplicates import fake1000

@@ -5,13 +5,12 @@ SQL conditions with m and u, and blocking rules. Levels become levels of one's o
 keys, m, u and the prior are taken as they stand. A level that cannot be read is left out and named; a comparison of which
 no level is left would change the model silently, so the file is refused.
 
-Left to others: the conditions (``conditions``), running the definition (``link``).
+Left to others: the conditions (``conditions``), blocking rules (``splink_rules``), running the definition (``link``).
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from steward.errors import ScoringError
 from steward.messages import N_
 from steward.scoring.duplicates.conditions import Node, NotUnderstoodError, parse
 from steward.scoring.duplicates.definition import Definition, Field, Rule, parse_definition
+from steward.scoring.duplicates.splink_rules import key_field, shared_expressions
 
 LEAST_SHARE = 1e-9
 """An m or u of 0 would make a level infinitely telling; Splink writes 0 where a level was never seen."""
@@ -359,7 +359,7 @@ def _rules(entries: Any, fields: list[Field], where: str, found: list[Finding]) 
             found.append(Finding(place, "the rule is left out: it looks into lists", True))
             continue
         try:
-            parts, rest = _conjuncts(parse(text), text)
+            parts, rest = shared_expressions(parse(text))
         except NotUnderstoodError as error:
             found.append(Finding(place, f"the rule is left out: it needs {error}", True))
             continue
@@ -370,73 +370,7 @@ def _rules(entries: Any, fields: list[Field], where: str, found: list[Finding]) 
             found.append(
                 Finding(place, "further conditions of the rule are not applied: it proposes more pairs than in Splink", False)
             )
-        rules.append(Rule(tuple((_key_field(expression, columns, fields, keys), "whole") for expression, columns in parts)))
+        rules.append(Rule(tuple((key_field(expression, columns, fields, keys), "whole") for expression, columns in parts)))
     if not rules:
         raise _refused(where, "every blocking rule would be lost")
     return list(dict.fromkeys(rules)), keys
-
-
-def _conjuncts(node: Node, text: str) -> tuple[list[tuple[str, tuple[str, ...]]], int]:
-    """Return the expressions that both sides share, with their columns, and how many other conditions there are."""
-    if node.kind == "and":
-        one, rest = _conjuncts(node.parts[0], text)
-        two, more = _conjuncts(node.parts[1], text)
-        return one + two, rest + more
-    if node.kind == "compare" and node.value == "=":
-        sides = [_one_side(p) for p in node.parts]
-        if (
-            sides[0] is not None
-            and sides[1] is not None
-            and sides[0][0] == sides[1][0]
-            and {sides[0][1], sides[1][1]} == {"_l", "_r"}
-        ):
-            return [(sides[0][0], tuple(dict.fromkeys(c[:-2] for c in node.parts[0].columns())))], 0
-    return [], 1
-
-
-def _one_side(node: Node) -> tuple[str, str] | None:
-    """Return an expression with its record's mark taken off, and the mark; None where it mixes both records."""
-    marks = {c[-2:].lower() for c in node.columns()}
-    if len(marks) != 1 or not marks <= {"_l", "_r"}:
-        return None
-    return written(node), marks.pop()
-
-
-def written(node: Node) -> str:
-    """Return an expression as text again, the marks of the records taken off its columns."""
-    match node.kind:
-        case "column":
-            name = re.sub(r"_[lrLR]$", "", str(node.value))
-            return '"' + name.replace('"', '""') + '"'
-        case "constant":
-            value = node.value
-            if value is None or isinstance(value, bool):
-                return "NULL" if value is None else str(value).upper()
-            if isinstance(value, float):
-                return f"{value:g}"
-            return "'" + str(value).replace("'", "''") + "'"
-        case "join" | "sum" | "compare":
-            return f"({written(node.parts[0])} {node.value} {written(node.parts[1])})"
-        case "call":
-            inner = ", ".join(written(p) for p in node.parts)
-            casts = {"as_text": "VARCHAR", "as_number": "DOUBLE", "as_date": "DATE"}
-            if node.value in casts:
-                return f"CAST({inner} AS {casts[str(node.value)]})"
-            return f"(-{inner})" if node.value == "negative" else f"{node.value}({inner})"
-    raise NotUnderstoodError("a condition as a key")
-
-
-def _key_field(expression: str, columns: tuple[str, ...], fields: list[Field], keys: list[Field]) -> str:
-    plain = len(columns) == 1 and expression == '"' + columns[0].replace('"', '""') + '"'
-    if plain:
-        for f in fields:
-            if f.columns == columns and not f.take:
-                return f.name
-    name = f"key {columns[0] if plain else expression.replace(chr(34), '')}"[:80]
-    if not any(f.name == name for f in keys):
-        keys.append(
-            Field(
-                name, "category", columns, False, "written", (), "", "" if plain else expression, (0.5, 0.5), (0.5, 0.5), False
-            )
-        )
-    return name
