@@ -331,7 +331,7 @@ class Approval:
         ------
         VetoedError
         """
-        if self.context.vetoes:
+        if self.folder.vetoes():  # read anew: one may have come while a person was looking
             raise VetoedError(
                 N_("There is a veto beside the manifest {id}."),
                 next_step=N_("Talk to whoever vetoed, then propose again."),
