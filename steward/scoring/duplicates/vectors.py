@@ -32,7 +32,7 @@ WHOLE_COLUMN = (Frequency, FrequencyA, FrequencyB)
 PROBED = 400
 """Pairs on which a feature nobody knows is tried whole and in halves."""
 
-_COMPILED = {
+_COMPILED: dict[str, tuple[Any, bool]] = {
     "jaro": (Jaro.similarity, False), "jarowinkler": (JaroWinkler.similarity, False), "jaro_winkler": (JaroWinkler.similarity, False),
     "jw": (JaroWinkler.similarity, False), "levenshtein": (Levenshtein.distance, True),
     "dameraulevenshtein": (DamerauLevenshtein.distance, True), "damerau_levenshtein": (DamerauLevenshtein.distance, True),
