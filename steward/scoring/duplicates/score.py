@@ -129,8 +129,7 @@ class Scorer:
             told = np.zeros(len(left), np.float32)
             for f in fields:
                 levels[:, f] = compare_codes(columns[f], columns[f].codes[left], columns[f].codes[right])
-                bits = self._field_bits(f, left, levels[:, f])
-                told += np.where(levels[:, f] == 1, np.maximum(bits, 0.0), bits) if columns[f].kind.name == "email" else bits
+                told += sieve.told(f, levels[:, f], self._field_bits(f, left, levels[:, f]))
             if fields == sieve.names:
                 told = sieve.names_told(left, right, levels, told)
             bound += told - gains[fields[0]]

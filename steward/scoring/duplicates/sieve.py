@@ -61,6 +61,8 @@ class Sieve:
             exact = np.where(column.shared, 0.0, exact) if len(column.key) else np.zeros(0)
             if loose:
                 exact = np.maximum(exact, float(best.max()))
+            elif column.kind.name == "given":  # father and son of one name count as different
+                exact = np.maximum(exact, float(best[0]))
             self.exact.append(np.append(exact, 0.0).astype(np.float32))  # the last is what -1, missing, finds
             self.best.append(best.astype(np.float32))
         kinds = [c.kind.name for c in table.columns]
@@ -95,6 +97,18 @@ class Sieve:
         if self.names:
             out[self.names[0]] = self._names(left, right)
         return out
+
+    def told(self, f: int, level: npt.NDArray[np.int8], bits: Floats) -> Floats:
+        """Return the most that a field may add once its level is known: names may still take part of it back.
+
+        A mailbox that follows from a name will count as missing, a given name of another generation as different.
+        """
+        kind = self.columns[f].kind.name
+        if kind == "email":
+            return np.where((level > 0) & (level < self.columns[f].kind.exact), np.maximum(bits, 0.0), bits)
+        if kind == "given":
+            return np.where(level > 0, np.maximum(bits, float(self.best[f][0])), bits)
+        return bits
 
     def names_told(self, left: Positions, right: Positions, levels: npt.NDArray[np.int8], told: Gains) -> Gains:
         """Return the most that both names may add once their levels are known; ``told`` is what these levels say."""
