@@ -175,3 +175,20 @@ def test_a_token_that_cannot_sign_is_refused_without_its_pin_in_the_words(
     with pytest.raises(TrustError) as caught:
         TokenSigner(token, name, label, Secret(pin))
     assert "canary" not in str(caught.value) and "472913" not in str(caught.value)
+
+
+def test_the_public_key_of_a_token_is_fetched_by_the_command(token: Path, tmp_path: Path) -> None:
+    from steward.cli import main
+    from steward.pkcs11_signer import TokenSigner
+    from steward.signing import PublicKey
+
+    (tmp_path / "pin").write_text("472913\n")
+    (tmp_path / "pin").chmod(0o400)
+    words = ["keys", "fetch", "--pkcs11", str(token), "--token", "steward", "--key-label", "bob"]
+    assert main([*words, "--passphrase-file", str(tmp_path / "pin"), "--to", str(tmp_path / "bob.pem"), "--quiet"]) == 0
+    with TokenSigner(token, "steward", "bob", Secret(b"472913")) as signer:
+        assert PublicKey.from_pem((tmp_path / "bob.pem").read_bytes()) == signer.public_key
+    assert (
+        main([*words[:-1], "nobody", "--passphrase-file", str(tmp_path / "pin"), "--to", str(tmp_path / "x"), "--quiet"]) == 8
+    )
+    assert not (tmp_path / "x").exists()
