@@ -74,8 +74,8 @@ class InstantCrm:
     def close(self) -> None: ...
 
 
-def overhead(size: int, batch: int) -> float:
-    """Milliseconds per record."""
+def overhead(size: int, batch: int) -> tuple[float, float]:
+    """Milliseconds per record on the clock, waiting for the disk included, and of processor time."""
     crm = InstantCrm(size)
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
         journal = Journal(connect(Path(folder) / "journal.sqlite"))
@@ -90,13 +90,13 @@ def overhead(size: int, batch: int) -> float:
             id, journal, disk, RECIPIENTS, crm, decider, AuditLog(journal, signer("machine"), origin="bench"), Brakes(size),
             lambda n: None, SystemClock(), batch=batch,
         )  # fmt: skip
-        start = time.perf_counter()
+        start, begun = time.perf_counter(), time.process_time()
         counts = engine.run()
-        took = time.perf_counter() - start
+        took, worked = time.perf_counter() - start, time.process_time() - begun
         assert counts == {"done": size}, counts
         disk.close()
         journal.db.close()
-    return took * 1000 / size
+    return took * 1000 / size, worked * 1000 / size
 
 
 def crash(kills: int, cuts: int, seed: int) -> dict[str, Any]:
@@ -192,12 +192,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json:
         print(json.dumps({str(b): r for b, r in rows.items()}))
     else:
-        print("batch  ms/record  records/s")
-        for batch, ms in rows.items():
-            print(f"{batch:>5}  {ms:>9.3f}  {1000 / ms:>9.0f}")
-    met = rows[1] <= GOAL_1 and rows[100] <= GOAL_100
+        print("batch  ms/record  of it processor  records/s")
+        for batch, (ms, worked) in rows.items():
+            print(f"{batch:>5}  {ms:>9.3f}  {worked:>15.3f}  {1000 / ms:>9.0f}")
+    met = rows[1][0] <= GOAL_1 and rows[100][0] <= GOAL_100
     print(
-        f"executor: {rows[100]:.3f} ms/record at batch 100, {rows[1]:.2f} at batch 1 (goal {GOAL_100} and {GOAL_1:g}) {'met' if met else 'missed'}"
+        f"executor: {rows[100][0]:.3f} ms/record at batch 100, {rows[1][0]:.2f} at batch 1 (goal {GOAL_100} and {GOAL_1:g}) "
+        f"{'met' if met else 'missed'}"
     )
     return 0 if met else 1
 
