@@ -148,11 +148,16 @@ class Conversation:
         intent = self._intent(message)
         group = self.session.decide(case_id, intent)
         line = int(message.get("line", -1))
+        following = self._next(line)
         # The next cases go with the answer: a front that did not know them when the key was pressed moves on at once,
         # and never stands on a decided case where the next key would decide it again.
-        self._send({"type": "decided", "token": message.get("token"), "case": case_id, "group": group.id, "next": self._next(line),
-                    "stays": intent.action is DecisionAction.COMMENT, "sentence": self._done(group)} | self._standing())  # fmt: skip
-        self._after(case_id, line)
+        self._send({"type": "decided", "token": message.get("token"), "case": case_id, "group": group.id, "next": following,
+                    "state": int(self.session.index.state[self.session.index.place(case_id)]),
+                    "sentence": self._done(group)} | self._standing())  # fmt: skip
+        self._sent.discard(case_id)
+        if intent.action is DecisionAction.COMMENT or not following:
+            self._send_cases([case_id])  # it is still on the screen
+        self._send_ahead(line, following)
 
     def _on_undo(self, message: Mapping[str, Any]) -> None:
         self._marked(self.session.undo(), "undone", message)
@@ -212,11 +217,6 @@ class Conversation:
     def _knows(self, case_id: str) -> bool:
         return self.session.knows(case_id)
 
-    def _after(self, case_id: str, line: int) -> None:
-        self._sent.discard(case_id)
-        self._send_cases([case_id])
-        self._send_ahead(line)
-
     def _first_line(self) -> int:
         following = self.session.reserve(-1)
         return following[0] if following else 0
@@ -243,9 +243,9 @@ class Conversation:
         if first:
             self._send_ahead(start)
 
-    def _send_ahead(self, line: int) -> None:
+    def _send_ahead(self, line: int, following: list[Message] | None = None) -> None:
         """Send the open cases after ``line``: which they are, and those that the front has not seen."""
-        following = self._next(line)
+        following = self._next(line) if following is None else following
         self._send({"type": "ahead", "after": line, "next": following})
         self._send_cases([n["case"] for n in following])
 

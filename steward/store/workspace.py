@@ -62,6 +62,8 @@ class Workspace:
 
     def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, *, read_only: bool) -> None:
         self.path = path
+        self._takes: dict[str, str] = {}
+        self._mappings: dict[str, CrmMapping] = {}
         self.connection = connection
         self.read_only = read_only
 
@@ -190,17 +192,23 @@ class Workspace:
         return found[0]
 
     def _schema(self, snapshot: Snapshot) -> str:
+        known = self._takes.get(snapshot.digest)  # a snapshot never moves; a panel asks a dozen times for each case
+        if known is not None:
+            return known
         row = one(self.connection, "SELECT take FROM snapshots WHERE digest = ?", [snapshot.digest])
         if row is None:
             raise SnapshotError(N_("Snapshot {digest} is not in this workspace."), digest=snapshot.digest[:12])
-        return f"take_{row[0]}"
+        return self._takes.setdefault(snapshot.digest, f"take_{row[0]}")
 
     def mapping(self, snapshot: Snapshot) -> CrmMapping:
         """Return the mapping that is stored with a snapshot."""
+        known = self._mappings.get(snapshot.digest)
+        if known is not None:
+            return known
         row = one(self.connection, "SELECT mapping_json FROM snapshots WHERE digest = ?", [snapshot.digest])
         if row is None:
             raise SnapshotError(N_("Snapshot {digest} is not in this workspace."), digest=snapshot.digest[:12])
-        return msgspec.json.decode(row[0], type=CrmMapping)
+        return self._mappings.setdefault(snapshot.digest, msgspec.json.decode(row[0], type=CrmMapping))
 
     def _has(self, snapshot: Snapshot, object: str) -> ObjectStats:
         try:

@@ -129,7 +129,7 @@ class Panel {
       case "ruled":
         this.cases.clear(); for (const c of m.cases) this.cases.set(c.case, c);
         this.paintSheet(); this.letGo(m.token, true); break;
-      case "decided": { const p = this.settle(m, true); this.progress(m.progress); this.advance(m, p?.waits); break; }
+      case "decided": { const p = this.settle(m, true); this.progress(m.progress); this.advance(m, p?.waits); if (m.case !== this.currentCase()) this.cases.delete(m.case); break; }
       case "bulk_decided": this.marked.clear(); this.closeDialog(); this.mark(m.sentence); break;
       case "undone": case "redone":
         this.mark(`${this.t(m.type)} · ${m.sentence}`); this.progress(m.progress); this.cases.clear();
@@ -154,7 +154,7 @@ class Panel {
 
   settle(m, ok) {
     const p = this.pending.get(m.token); this.pending.delete(m.token); clearTimeout(p?.patience);
-    if (ok) { const row = this.rowOf(m.case); if (row) { row.state = 1; row.saving = false; } this.mark(m.sentence); }
+    if (ok) { const row = this.rowOf(m.case); if (row) { row.state = m.state ?? row.state; row.saving = false; } this.mark(m.sentence); }
     else if (p) { const row = this.rowOf(p.case); if (row) row.saving = false; if (p.view === this.viewNo) this.go(p.line, true); this.saved.textContent = this.t("not_saved"); this.saved.dataset.ok = "no"; }
     this.paintList();
     return p;
