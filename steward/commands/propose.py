@@ -224,7 +224,9 @@ def _open_gates(store: Workspace, snapshot: Snapshot, policy: Policy) -> None:
     closed = gates(store, snapshot, policy, now=shared.now())
     if closed:
         raise IncompleteSnapshotError(
-            closed[0].template, next_step=N_("Nothing may be deleted so. See every reason with: steward gate."), **closed[0].facts
+            closed[0].template,
+            next_step=N_("Nothing may be deleted so. See every reason with: steward gate."),
+            **closed[0].facts,
         )
 
 
