@@ -185,10 +185,22 @@ def test_the_same_notebook_works_in_notebook_7(lab: Lab, chrome: Browser) -> Non
         page.wait_for_function("(t) => document.querySelector('.sr-done').textContent !== t", arg=before)
         page.wait_for_selector('.sr-saved[data-ok="yes"]')
         assert len(log.read()) > already
+        page.wait_for_function("document.querySelector('.sr')?.contains(document.activeElement)")
         page.keyboard.press("u")
-        page.wait_for_function("(t) => document.querySelector('.sr-done').textContent === t", arg=before)
+        page.wait_for_function("document.querySelector('.sr-saved').textContent.includes('Undone')")
+        assert page.locator(".sr-done").first.inner_text() == before, page.locator(".sr-strip").first.inner_text()
+        assert log.read()[-1].action is A.UNDO
+    # Notebook keeps only what is near the screen: go to the pictures and try what they hold, then back to the panel.
+    page.evaluate(
+        "(() => { const c = window.jupyterapp.shell.currentWidget.content; c.activeCellIndex = 7; c.scrollToItem(7); })()"
+    )
     page.wait_for_selector(".sr-pictures .sr-svg")
-    assert book.press_all_from_everywhere() >= KINDS
+    assert book.press_all_from_everywhere() >= {"sr-range", "sr-tab"}
+    page.evaluate(
+        "(() => { const c = window.jupyterapp.shell.currentWidget.content; c.activeCellIndex = 3; c.scrollToItem(3); })()"
+    )
+    page.wait_for_selector(".sr-title h2")
+    assert book.press_all_from_everywhere() >= KINDS - {"sr-range"}
     page.locator(".sr").first.scroll_into_view_if_needed()
     ARTIFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTIFACTS / "review-notebook7.png")
