@@ -100,8 +100,8 @@ def main() -> int:
                     for t in timed(lambda o=o: work.select(View(kind="stale", order=o)))
                 ]
             )
-            jumps = iter(range(0, args.size, max(1, args.size // 60)))
-            figures["page of 40 anywhere"] = spread(timed(lambda: work.page(n := next(jumps), n + 40), 50))
+            starts = iter(range(0, args.size, max(1, args.size // 60)))
+            figures["page of 40 anywhere"] = spread(timed(lambda: work.page(n := next(starts), n + 40), 50))
             rival = iter(range(0, args.size, max(1, args.size // 60)))
             figures["page of 40, ORDER BY … OFFSET"] = spread(
                 timed(
