@@ -74,7 +74,7 @@ def _bucket_lines(digests: Any) -> list[str]:
 
     places = np.array([f"{n:03x}".encode() for n in range(_BUCKETS)] + [b"g"], dtype=f"S{_WIDTH}")
     edges = np.searchsorted(digests, places)
-    texts = memoryview(np.ascontiguousarray(digests).view("u1"))
+    texts: Any = np.ascontiguousarray(digests).view("u1")
     return [
         f"{n:03x}:{hashlib.sha256(texts[edges[n] * _WIDTH : edges[n + 1] * _WIDTH]).hexdigest()}"
         for n in range(_BUCKETS)
