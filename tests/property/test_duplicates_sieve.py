@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench import duplicate_data
-from steward.scoring.duplicates import by_code, han, levels, pinyin, signature, standard
+from steward.scoring.duplicates import by_code, han, letters, levels, pinyin, signature, standard
 from steward.scoring.duplicates.blocks import Blocks
 from steward.scoring.duplicates.columns import Column, Table, build, encode
 from steward.scoring.duplicates.components import components
@@ -201,7 +201,7 @@ def test_components_are_those_of_a_walk(case: tuple[int, list[tuple[int, int]]])
 @example("İı ﬁ ǅ Σς ΐ ㈱ が ｶﾞ")
 @given(st.text(max_size=12))
 def test_text_folded_by_character_is_text_folded_whole(text: str) -> None:
-    assert standard.fold_text(text) == standard._fold_whole(text)
+    assert letters.fold_text(text) == letters._fold_whole(text)
 
 
 @settings(max_examples=200, deadline=None)
