@@ -23,7 +23,7 @@ def by_hand(digests: Iterable[str], name: str) -> str:
 
 
 @pytest.mark.parametrize("at_once", [1_000_000, 100, 1])
-@pytest.mark.parametrize("rows", [0, 1, 7, 1_500])
+@pytest.mark.parametrize("rows", [0, 1, 7, 400])
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
 def test_one_look_or_many(monkeypatch: pytest.MonkeyPatch, at_once: int, rows: int, times: int) -> None:
     if at_once == 1 and rows > 7:
@@ -33,7 +33,7 @@ def test_one_look_or_many(monkeypatch: pytest.MonkeyPatch, at_once: int, rows: i
     with duckdb.connect() as db:
         db.execute("CREATE TABLE t(_digest VARCHAR)")
         if held:
-            db.executemany("INSERT INTO t VALUES (?)", [(d,) for d in held])
+            db.execute("INSERT INTO t SELECT unnest(?)", [held])
         assert object_digest(db, "t", "Kunde") == (by_hand(held, "Kunde"), len(held))
 
 
@@ -42,5 +42,5 @@ def test_digests_that_begin_alike_are_told_apart() -> None:
     alike = [f"{'ab' * 8}{n:048x}" for n in (9, 3, 2**60, 1)]
     with duckdb.connect() as db:
         db.execute("CREATE TABLE t(_digest VARCHAR)")
-        db.executemany("INSERT INTO t VALUES (?)", [(d,) for d in alike])
+        db.execute("INSERT INTO t SELECT unnest(?)", [alike])
         assert object_digest(db, "t", "x") == (by_hand(alike, "x"), 4)
