@@ -235,7 +235,7 @@ class Source:
         free = choosable(entry, columns)
         lines = tuple(
             line
-            for c in columns
+            for c in _for_the_eye(columns, entry)
             if c != (entry.key if entry else None) and (line := _line(c, shown, values, c in free)) is not None
         )
         evidence = tuple(
@@ -280,6 +280,13 @@ class Source:
             memberships=memberships(self._db, self._ws, self._snapshot, self._mapping, shown),
             refers=referred(self._db, self._ws, self._snapshot, self._mapping, facts.object, gone) if gone else {},
         )
+
+
+def _for_the_eye(columns: Sequence[str], entry: ObjectMapping | None) -> list[str]:
+    """Return columns as they are read: what names the record first, what only the system keeps last, else as in the source."""
+    label = entry.label if entry else ()
+    kept_by_system = technical(entry)
+    return sorted(columns, key=lambda c: (c in kept_by_system, label.index(c) if c in label else len(label)))
 
 
 def case_digest(digests: Sequence[str]) -> str:
