@@ -92,17 +92,22 @@ class Book:
         find = "[...document.querySelectorAll('.sr, .sr *')].filter((n) => n.tabIndex >= 0 && n.offsetParent !== null)"
         name = "(n) => n.className + '|' + (n.getAttribute('aria-label') ?? n.innerText ?? '').slice(0, 40)"
         names: list[str] = page.evaluate(f"[...new Set({find}.map({name}))]")
-        names.sort(key=lambda n: ("sr-tab" in n or "sr-select" in n, "sr-act" not in n))  # last what leads to another view
+        # Last what leads to another view; before it what decides, for the case on the screen then changes.
+        names.sort(key=lambda n: ("sr-tab" in n or "sr-select" in n, "sr-act" in n))
+        focus = f"(what) => {{ const n = {find}.find((n) => ({name})(n) === what); n?.focus(); return !!n; }}"
         found = set[str]()
         for what in names:
-            if page.evaluate(
-                f"(what) => {{ const n = {find}.find((n) => ({name})(n) === what); n?.focus(); return !!n; }}", what
-            ):
-                found.add(what)
-                for k in COMMAND_MODE:
-                    page.keyboard.press(k)
-                page.keyboard.press("Escape")
-                self.unchanged(what)
+            for _ in range(10):  # the case before may just have been decided: the next is on its way
+                if page.evaluate(focus, what):
+                    break
+                page.wait_for_timeout(200)
+            else:
+                continue
+            found.add(what)
+            for k in COMMAND_MODE:
+                page.keyboard.press(k)
+            page.keyboard.press("Escape")
+            self.unchanged(what)
         return {part for what in found for part in what.split("|")[0].split()}
 
     def close(self) -> None:
