@@ -278,7 +278,7 @@ class Panel {
 
   paintSheet() { this.keepFocus(() => this.paintSheetNow()); }
   paintSheetNow() {
-    const s = this.sheet, c = this.current(); const scroll = this.paintedCase === c?.case ? [s.scrollTop, s.scrollLeft] : [0, 0];
+    const s = this.sheet, c = this.current(); const same = this.paintedCase === c?.case, scroll = same ? [s.scrollTop, s.scrollLeft] : [0, 0], aside = same ? s.querySelector(".sr-scroll")?.scrollLeft ?? 0 : 0;
     this.paintedCase = c?.case;
     s.replaceChildren();
     if (!c) { put(s, "p", "sr-none", this.line < 0 ? this.t("empty") : this.t("loading")); this.paintFoot(null); return; }
@@ -302,11 +302,12 @@ class Panel {
     toldCard(this, under, c);
     this.paintFoot(c);
     [s.scrollTop, s.scrollLeft] = scroll;
+    const wide = s.querySelector(".sr-scroll"); if (wide) wide.scrollLeft = aside;
   }
 
   paintTable(s, c) {
     const wrap = focusable(put(s, "div", "sr-scroll")); wrap.tabIndex = 0; wrap.setAttribute("role", "region"); wrap.setAttribute("aria-label", this.t("comparison"));
-    const table = put(wrap, "table", "sr-table" + (c.members.length > 1 ? "" : " sr-one")), out = new Set(c.out);
+    const table = put(wrap, "table", "sr-table" + (c.members.length > 3 ? " sr-many" : c.members.length > 1 ? "" : " sr-one")), out = new Set(c.out);
     const hr = put(put(table, "thead"), "tr"); put(hr, "th", "sr-field", this.t("field")).scope = "col";
     c.members.forEach((m, i) => {
       const th = put(hr, "th", i === this.focus ? "sr-focus" : ""); th.scope = "col"; th.addEventListener("click", () => { this.focus = i; this.paintSheet(); });
