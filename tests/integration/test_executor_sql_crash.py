@@ -80,6 +80,10 @@ def _child(world: World, manifest: Path, kill_at: int) -> int:
         code = 0
     except StewardError:
         code = 4
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
     finally:
         os._exit(code)
 

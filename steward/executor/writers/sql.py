@@ -81,16 +81,19 @@ class SqlWriter(SqlLook):
     """
 
     def __init__(self, url: str, mapping: CrmMapping, *, hook: Hook = no_hook) -> None:
+        self._alone, self._ours = DatabaseLock(), False  # close() asks for them, whatever fails below
         super().__init__(url, mapping)
         self._hook = hook
         self._engine, self._ours = open_engine(url, write=True)
-        self._alone = DatabaseLock()
         try:
             self._alone.take(self._engine)
             self._foreign = ForeignTables(self._engine, mapping)
             self._prepare()
             self._ids = IdTable(self._engine)
             self._insert = Inserter(self._engine, self.shapes)
+        except SQLAlchemyError as error:
+            self.close()
+            raise crm_error(error, self._engine) from None
         except BaseException:
             self.close()
             raise

@@ -6,6 +6,7 @@ Left to others: one executor per home (``steward.executor.gates``).
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -37,11 +38,14 @@ class DatabaseLock:
             Another executor holds it.
         """
         if engine.dialect.name == "postgresql":
+            session: Connection | None = None
             try:
                 session = engine.connect()
                 taken = self._try(session)
                 session.commit()  # the lock is the session's; no transaction stays open
             except SQLAlchemyError as error:
+                if session is not None:
+                    session.close()
                 raise crm_error(error, engine) from None
             if not taken:
                 session.close()
@@ -75,9 +79,11 @@ class DatabaseLock:
             self._fd = -1
         if self._session is not None:
             session, self._session = self._session, None
-            # Not back into the pool: a pooled session would keep the lock.
-            session.invalidate()
-            session.close()
+            # Not back into the pool: a pooled session would keep the lock. A dead server has let go of it by itself.
+            with contextlib.suppress(SQLAlchemyError):
+                session.invalidate()
+            with contextlib.suppress(SQLAlchemyError):
+                session.close()
 
 
 def _other() -> ExecutionError:
