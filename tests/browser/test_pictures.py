@@ -143,3 +143,20 @@ def test_a_hundred_hostile_values_in_a_picture_stay_text(chrome: Browser) -> Non
     assert page.evaluate("window.executed ?? 0") == 0
     assert [u for u in front.requests if not u.startswith("blob:")] == []
     page.close()
+
+
+def test_taking_out_one_of_many_keeps_the_place_and_the_survivor_in_sight(chrome: Browser, tmp_path: Path) -> None:
+    people = [{**ordinary(1)[0], "name": f"Jörg Müller {n}"} for n in range(50)]
+    ws, snapshot = make_workspace(tmp_path / "w", people, clusters=[list(range(50))])
+    with DecisionLog.open(tmp_path / "log.sqlite") as log:
+        page = chrome.new_page()
+        panel = BlankPanel(page, lambda send: Desk(ws, ReviewSession(ws, snapshot, log, "anna"), send))
+        panel.press(*["ArrowRight"] * 12, "x")
+        page.wait_for_selector("th.sr-focus .sr-out")
+        wrap, survivor, chosen = (page.locator(s).first.bounding_box() for s in (".sr-scroll", ".sr-table thead th >> nth=1", "th.sr-focus"))  # fmt: skip
+        assert wrap and survivor and chosen
+        assert wrap["x"] <= survivor["x"] < survivor["x"] + survivor["width"] <= chosen["x"]
+        assert chosen["x"] + chosen["width"] <= wrap["x"] + wrap["width"] + 1
+        assert panel.errors == []
+        page.close()
+    ws.close()
