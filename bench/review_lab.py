@@ -77,7 +77,9 @@ def in_lab(workspace: Path, folder: Path) -> dict[str, dict[str, float]]:
     place = folder / "lab"
     place.mkdir()
     mine = shutil.copytree(workspace, folder / "lab-workspace", ignore=shutil.ignore_patterns("decisions.sqlite*"))
-    _book(place / "bench.ipynb", WARM.format(path=str(mine)), PANEL, STOCK.format(log=str(folder / "stock.sqlite"), shown=1_000))
+    _book(
+        place / "bench.ipynb", WARM.format(path=str(mine)), PANEL, STOCK.format(log=str(folder / "stock.sqlite"), shown=1_000)
+    )
     lab = Lab(place, mine, "anna")
     run = "(at) => { const c = window.jupyterapp.shell.currentWidget.content; c.activeCellIndex = at; return window.jupyterapp.commands.execute('notebook:run-cell'); }"
     usable = """(at) => new Promise((done) => { const c = window.jupyterapp.shell.currentWidget.content; c.activeCellIndex = at; const t = performance.now();
