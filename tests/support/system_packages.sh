@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need beyond Python: Chromium (panels), PostgreSQL (connector, executor, decision log), fonts with
-# Chinese glyphs (screenshots), ssh-keygen (SSH signatures). Installs them by their system packages where it may,
+# Chinese glyphs (screenshots), ssh-keygen (SSH signatures), SoftHSM, npm (axe-core by its hash). Installs them by their system packages where it may,
 # else stops and says exactly what to install. Nothing is skipped for want of a server or a browser.
 set -u
 
@@ -9,6 +9,7 @@ command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 command -v ssh-keygen >/dev/null 2>&1 || missing="$missing openssh-client"
 command -v softhsm2-util >/dev/null 2>&1 || missing="$missing softhsm2"
+command -v npm >/dev/null 2>&1 || missing="$missing npm"
 fc-list ":lang=zh" 2>/dev/null | grep -q . || missing="$missing fontconfig fonts-noto-cjk"
 [ -z "$missing" ] && exit 0
 
