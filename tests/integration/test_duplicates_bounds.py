@@ -30,7 +30,14 @@ found = link(people, Definition(fields, rules, cut=0.95, pairs_at_most=10**9, bl
 print(json.dumps({"compared": found.compared, "pairs": len(found.pairs), "grown": peak_mib() - before}))
 """
 
-FIELDS = {"first_name": "given", "last_name": "family", "email": "email", "birth_date": "birthdate", "postcode": "postcode", "city": "city"}
+FIELDS = {
+    "first_name": "given",
+    "last_name": "family",
+    "email": "email",
+    "birth_date": "birthdate",
+    "postcode": "postcode",
+    "city": "city",
+}
 
 
 def _grown(table: Path, rules: list[list[str]], limit_mib: float) -> dict[str, float]:
