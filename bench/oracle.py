@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 
 from tests.support.oracle_cases import COMPARED, CUSTOM, compare, compare_custom
@@ -33,6 +34,7 @@ def main() -> int:
         kinds, found = compare(args.seed + number, PER_BATCH)
         fired |= kinds
         differences += [f"{args.seed + number}: {rule}" for rule in found]
+        print(f"batch {number + 1} of {batches}: {len(found)} differences", file=sys.stderr, flush=True)
     for number in range(custom):
         rows, found = compare_custom(args.seed + number, PER_CUSTOM)
         named += rows
