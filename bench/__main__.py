@@ -10,7 +10,19 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-NAMES = ("loading", "duplicates", "quality", "calibration", "evidence", "oracle", "staleness", "review", "manifest", "executor", "connectors")
+NAMES = (
+    "loading",
+    "duplicates",
+    "quality",
+    "calibration",
+    "evidence",
+    "oracle",
+    "staleness",
+    "review",
+    "manifest",
+    "executor",
+    "connectors",
+)
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 

@@ -360,7 +360,7 @@ class _File(_Strict, frozen=True):
     grace: Grace = Grace()
     snapshot: SnapshotAge = SnapshotAge()
     backup: Backup = Backup()
-    history: History = History()
+    history: History = field(default_factory=History)
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +380,7 @@ class Policy:
     grace: Grace
     snapshot: SnapshotAge
     backup: Backup
-    history: History = History()
+    history: History = field(default_factory=History)
 
     def rule(self, code: str) -> Rule:
         """The rule of one protection; one that the file does not name is in force with its built-in values."""

@@ -43,7 +43,9 @@ def test_each_record_that_would_go_has_evidence_against_its_survivor(taken: tupl
     evidence = ws.evidence(snapshot, kind="duplicate", object="contact")
     assert {e.key for e in evidence} == goes
     for e in evidence:
-        begin = "Probably the same customer as" if e.score >= 0.5 else "In one cluster, through other records or a decision, with"
+        begin = (
+            "Probably the same customer as" if e.score >= 0.5 else "In one cluster, through other records or a decision, with"
+        )
         assert e.sentence.startswith(f"{begin} {survivors[e.case_id]} (") and "bits in all" in e.sentence
         assert "; found by: " in e.sentence or e.score < 0.99
         assert 0 <= e.score <= 1 and e.values

@@ -169,7 +169,9 @@ def test_a_definition_that_holds_its_model_gives_the_same_pairs_and_weights(tabl
 
 def test_a_definition_of_kinds_alone_keeps_its_digest() -> None:
     plain = Definition((Field("a", "text", ("a",)),), (Rule((("a", "whole"),)),))
-    assert plain.digest == "3a806e0b4b59daa63d6466f67594d5536a808fa91802111ec6d93f0f030022c3"  # as before there were expert settings
+    assert (
+        plain.digest == "3a806e0b4b59daa63d6466f67594d5536a808fa91802111ec6d93f0f030022c3"
+    )  # as before there were expert settings
     expert = Definition((Field("a", "text", ("a",), levels=("jaro 0.9",)),), plain.rules)
     assert expert.digest != plain.digest and parse_definition(expert.toml()) == expert
 
