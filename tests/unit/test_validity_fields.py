@@ -15,7 +15,11 @@ from steward.scoring.validity import fields
             ["a@b.de", "first.last+tag@sub.example.co.uk", "o'brien@example.ie", "jürgen@müller.de", "用户@例子.中国", "x_y@a-b.museum"],
             ["", "a", "a@", "@b.de", "a@b", "a@@b.de", "a b@c.de", "a@b..de", ".a@b.de", "a.@b.de", "a@-b.de", "a@b.c", "a@1.2.3.4", "a,b@c.de"],
         ),
-        (fields.not_disposable, ["a@mail.com", "a@notmailinator.com", "x"], ["a@mailinator.com", "a@eu.MAILINATOR.com", "a@trashmail.de"]),
+        (
+            fields.not_disposable,
+            ["a@mail.com", "a@notmailinator.example", "x", "a@shop.us.to", "a@example.de", "a@gmx.de", "a@qq.com", "a@proton.me", "a@t-online.de", "0-mail.com.de"],
+            ["a@mailinator.com", "a@eu.MAILINATOR.com", "a@trashmail.de", "a@0-MAIL.com.", " a@0clickemail.com ", "a@us.to", "a@spamgourmet.com", "a@x.throwaway.email"],
+        ),
         (
             fields.not_placeholder,
             ["Müller", "Null", "Na", "Foo Fighters Ltd", "Max", "Lee", "Xx", "王", "Testa", "Contest GmbH", "Bar Italia", "O", ""],
@@ -42,6 +46,18 @@ from steward.scoring.validity import fields
 def test_one_value(rule: object, good: list[str], bad: list[str]) -> None:
     assert [v for v in good if not rule(v, "")] == []  # type: ignore[operator]  # a function of the table
     assert [v for v in bad if rule(v, "")] == []  # type: ignore[operator]  # a function of the table
+
+
+def test_the_long_list_is_there_and_names_no_mail_house() -> None:
+    listed = fields.listed_domains()
+    assert len(listed) > 5_000 and len(fields.DISPOSABLE) >= 55
+    assert all(domain == domain.strip().casefold() and "." in domain for domain in listed | fields.DISPOSABLE)
+    houses = """gmail.com googlemail.com outlook.com hotmail.com live.com yahoo.com yahoo.co.jp aol.com icloud.com me.com proton.me
+        protonmail.com tutanota.com fastmail.com zoho.com mail.com gmx.de gmx.net gmx.at web.de freenet.de t-online.de posteo.de
+        mailbox.org arcor.de bluewin.ch orange.fr free.fr laposte.net libero.it wp.pl o2.pl seznam.cz yandex.ru mail.ru qq.com
+        163.com 126.com sina.com sohu.com foxmail.com aliyun.com 139.com 189.cn naver.com daum.net uol.com.br bol.com.br
+        rediffmail.com example.com privaterelay.appleid.com duck.com"""
+    assert not (listed | fields.DISPOSABLE) & set(houses.split())
 
 
 def test_names_in_two_fields() -> None:

@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 
 from steward.scoring.validity.countries import POSTCODES, region_of
 from steward.scoring.validity.tax_ids import FORMS, uscc, vat
@@ -31,7 +32,19 @@ DISPOSABLE = frozenset(
     zwoho.com
     """.split()  # noqa: SIM905 - a list of words reads better
 )
-"""Domains that hand out addresses for minutes. A list that is kept by hand, on purpose short and certain."""
+"""Domains that hand out addresses for minutes, at every name below them too. Kept by hand, on purpose short and certain."""
+
+DISPOSABLE_LIST = "disposable-email-domains"
+"""The distribution with the long list, which others keep; its version stands beside what was found with it."""
+
+
+@cache
+def listed_domains() -> frozenset[str]:
+    """Return the domains of the long list, in lower case."""
+    from disposable_email_domains import blocklist  # ten thousand texts: read when a rule asks
+
+    return frozenset(domain.casefold() for domain in blocklist)
+
 
 _PLACEHOLDERS = frozenset(
     """
@@ -65,10 +78,16 @@ def valid_email(text: str, _other: str = "") -> bool:
 
 
 def not_disposable(text: str, _other: str = "") -> bool:
-    """The domain, or one it belongs to, is not known to hand out addresses for minutes."""
+    """The domain is not known to hand out addresses for minutes.
+
+    A domain of the long list counts as it stands there: some of them let out names below them to anybody, and a customer
+    with such a name is no throw-away. Below the short list's there are only more addresses of the same kind.
+    """
     domain = text.strip().rpartition("@")[2].casefold().rstrip(".")
     parts = domain.split(".")
-    return not any(".".join(parts[n:]) in DISPOSABLE for n in range(len(parts) - 1))
+    if any(".".join(parts[n:]) in DISPOSABLE for n in range(len(parts) - 1)):
+        return False
+    return domain not in listed_domains()
 
 
 def not_placeholder(text: str, other: str = "") -> bool:

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from steward.evidence import Evidence, ShownValue
 from steward.messages import N_
 from steward.records import RecordKey, Snapshot
 from steward.scoring.validity.compile import Rule, compile_suite, failing_table, scan_sql
-from steward.scoring.validity.fields import FIELD_RULES
+from steward.scoring.validity.fields import DISPOSABLE_LIST, FIELD_RULES
 from steward.scoring.validity.oracle import load_in_gx, oracle_columns, outside, run_gx
 from steward.scoring.validity.suite import Expectation, Suite, load_suite
 from steward.store.findings import evidence_table
@@ -173,6 +174,7 @@ def score_validity(
         summary={
             "records": records, "failing": failing, "by_rule": by_rule, "differences": list(summary.differences),
             "sampled": looked_at, "engine": engine, "suite": suite.name, "rules": _described(suite.expectations),
+            **_lists(suite.expectations),
         },
         complete=complete,
     )  # fmt: skip
@@ -305,6 +307,13 @@ def _expected(expectation: Expectation) -> str:
 
 def _described(expectations: Sequence[Expectation]) -> dict[str, dict[str, object]]:
     return {e.rule_id: {"severity": e.severity, "reason": dict(e.reason), "owner": e.owner} for e in expectations}
+
+
+def _lists(expectations: Sequence[Expectation]) -> dict[str, object]:
+    """Return which edition of other people's lists was asked: with a newer one the same suite may find more."""
+    if not any(e.type == "expect_column_values_to_not_be_disposable_email" for e in expectations):
+        return {}
+    return {"lists": {DISPOSABLE_LIST: version(DISPOSABLE_LIST)}}
 
 
 def _drop(connection: duckdb.DuckDBPyConnection, rules: int) -> None:
