@@ -71,8 +71,7 @@ def harmless(text: str) -> str:
     """Return text that no spreadsheet program runs as a formula."""
     if not text or _NUMBER.fullmatch(text):
         return text
-    keep = 1 if text[0] == "\t" else 0  # gets its apostrophe in front
-    text = text[:keep] + _INSIDE.sub(r"\1'\2", text[keep:])
+    text = _INSIDE.sub(r"\1'\2", text)
     first = text.lstrip(" ")[:1] or text[0]
     return "'" + text if first in "=+-@\t\r\n＝＋－＠" else text
 

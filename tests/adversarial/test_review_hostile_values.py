@@ -76,7 +76,7 @@ def test_no_cell_of_a_sheet_is_a_formula_and_every_text_comes_back(workspace: Pa
 
 
 @pytest.mark.parametrize("what", ["records", "decisions", "evidence"])
-@pytest.mark.parametrize("separator", [",", ";"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_no_cell_of_a_csv_begins_a_formula_however_a_program_splits_it(
     workspace: Path, tmp_path: Path, what: str, separator: str
 ) -> None:
