@@ -17,6 +17,7 @@ import polars as pl
 
 from steward.errors import ScoringError
 from steward.messages import N_
+from steward.records import RecordKey
 from steward.scoring.duplicates.columns import build, joined
 from steward.scoring.duplicates.definition import Definition, Field, Rule
 from steward.scoring.duplicates.explain import read_weights, sentence, weights_json
@@ -45,6 +46,8 @@ class Side:
         ``person`` or ``company`` where known.
     references : sequence of str
         Columns that are not about the customer.
+    object : str
+        What decisions call its records; by default ``name``.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Side:
     ids: str = "_id"
     role: str | None = None
     references: Sequence[str] = ()
+    object: str = ""
 
 
 @dataclass(slots=True)
@@ -64,6 +68,8 @@ class BetweenResult:
         Ids carry ``1/`` for the left source and ``2/`` for the right one.
     definition : Definition
         As it can be saved and given again: with the columns of both sides.
+    told_apart : int
+        Pairs that would have been kept and were left out because a person rejected them.
     """
 
     left: Side
@@ -72,6 +78,7 @@ class BetweenResult:
     definition: Definition
     left_out: list[LeftOut] = field(default_factory=list)
     _combined: pl.DataFrame = field(default_factory=pl.DataFrame)
+    told_apart: int = 0
 
     def pairs_frame(self, *, reasons: bool = False) -> pl.DataFrame:
         """Return ``left_id, right_id, match_weight, probability, rule`` of each pair kept, best first; with its sentence if wanted."""
@@ -134,6 +141,18 @@ class BetweenResult:
         return ids.join(per, on="left_id", how="left", maintain_order="left").select(
             "left_id", state.alias("state"), "right_id", "probability", others.clip(0).alias("others")
         )
+
+
+def rejected_between(left: Side, right: Side, apart: Iterable[tuple[RecordKey, RecordKey]]) -> set[tuple[str, str]]:
+    """Return the pairs (left id, right id) that people told apart, whichever way round they were told.
+
+    Parameters
+    ----------
+    apart : iterable of (RecordKey, RecordKey)
+        As :attr:`steward.decisions.Standing.not_duplicates` holds them; pairs of other objects are passed over.
+    """
+    ours, theirs = left.object or left.name, right.object or right.name
+    return {(one.id, two.id) for a, b in apart for one, two in ((a, b), (b, a)) if one.object == ours and two.object == theirs}
 
 
 def link_between(
@@ -199,11 +218,13 @@ def link_between(
         if before is not None:
             before(plan)
 
-    result = link(frame, inner, seed, (), ids=ID, source=SOURCE, progress=progress, before=tell)
     rejected = {(a, b) for a, b in apart}
+    barred = sorted((f"1/{a}", f"2/{b}") for a, b in rejected)
+    result = link(frame, inner, seed, barred, ids=ID, source=SOURCE, progress=progress, before=tell)
+    kept = len(result.pairs)
     if rejected:
         result = _without(result, rejected)
-    return BetweenResult(left, right, result, definition, choices, frame)
+    return BetweenResult(left, right, result, definition, choices, frame, kept - len(result.pairs))
 
 
 def _without(result: LinkResult, rejected: set[tuple[str, str]]) -> LinkResult:
