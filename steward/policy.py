@@ -360,7 +360,7 @@ class _File(_Strict, frozen=True):
     grace: Grace = Grace()
     snapshot: SnapshotAge = SnapshotAge()
     backup: Backup = Backup()
-    history: History = field(default_factory=History)
+    history: History = History()
 
 
 @dataclass(frozen=True, slots=True)
