@@ -17,7 +17,7 @@ EXAMPLE = "steward review --reviewer anna --workspace w\nsteward review --status
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the words of this verb."""
-    parser.add_argument("--reviewer", metavar="NAME", help=_("name that every decision will carry; by default the user's"))
+    parser.add_argument("--reviewer", metavar="NAME", help=_("name that every decision will carry; by default that of people.toml, or the user's"))
     parser.add_argument("--log", metavar="URL", help=_("decision log in PostgreSQL; by default the file in the workspace"))
     parser.add_argument("--blind", action="store_true", help=_("hide scores and reasons, for checks of quality"))
     _page.add_page_arguments(parser)
@@ -28,13 +28,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, screen: Screen) -> int:
     """Open the page and wait until it is closed."""
     from steward.review import ReviewSession
+    from steward.review.people import people_of
     from steward.store import Workspace
     from steward.store.decision_log import DecisionLog
 
     where = workspace_of(args)
-    reviewer = (args.reviewer or getpass.getuser()).strip()
+    people = people_of(where)
+    reviewer = (args.reviewer or people.reviewer or getpass.getuser()).strip()
     if reviewer.startswith("rule:"):
         raise UsageError(N_("A review needs the name of a person."))
+    people.role(reviewer)  # whoever is not named does not even count the cases
+    if args.check or args.checked or args.sample is not None:
+        people.check(reviewer)
     with Workspace.open(where, read_only=True) as ws, DecisionLog.open(args.log or where) as log:
         if args.agreement:
             return _checks.say_agreement(log, args.agreement, screen)
@@ -44,7 +49,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
             _checks.draw_sample(log, ws.snapshot(), reviewer, args, screen)
             if args.json:
                 return 0
-        work = ReviewSession(ws, ws.snapshot(), log, reviewer)
+        work = ReviewSession(ws, ws.snapshot(), log, reviewer, looking=people.looks_only(reviewer))
         counts = {kind: work.progress(kind) for kind in work.index.kinds}
         work.close()
     if not counts:

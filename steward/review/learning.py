@@ -80,6 +80,7 @@ class Teaching:
         DecisionError
             Nothing was shown that could be accepted, or the file cannot be written.
         """
+        self._session.may_write()
         if self._lesson is None:
             raise DecisionError(N_("Look first at what would change."))
         lesson = self._lesson

@@ -14,6 +14,7 @@ import traitlets
 
 from steward.errors import UsageError
 from steward.messages import N_
+from steward.review.people import people_of
 from steward.review.pictures.talk import Desk
 from steward.review.sampling import newest
 from steward.review.session import ReviewSession
@@ -85,8 +86,12 @@ def review_panel(
     Raises
     ------
     UsageError
-        The snapshot has not been scored.
+        The snapshot has not been scored; ``people.toml`` does not name the person, or as somebody who may not do this.
     """
+    people = people_of(ws.path)
+    if check:
+        people.check(reviewer.strip())
+    looking = people.looks_only(reviewer.strip())
     chosen = snapshot or ws.snapshot()
     opened = log if isinstance(log, DecisionLog) else DecisionLog.open(log or ws.path)
     if check:
@@ -94,7 +99,7 @@ def review_panel(
         only = sample.cases if sample else None
         session = ReviewSession(ws, chosen, opened.checks(), reviewer, alone=True, only=only)
     else:
-        session = ReviewSession(ws, chosen, opened, reviewer)
+        session = ReviewSession(ws, chosen, opened, reviewer, looking=looking)
     if not len(session.index):
         raise UsageError(
             N_("There is nothing to review: the snapshot has no evidence."), next_step=N_("Run: steward score --workspace DIR.")

@@ -26,6 +26,7 @@ from steward.review.claiming import Claiming
 from steward.review.intent import Concern, Draft, Facts, Intent, concerns, drafts, hard
 from steward.review.live import History, LiveFold
 from steward.review.source import Sheet, Source
+from steward.review.teaching import teaching_cases
 from steward.store.claims import Claims
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class ReviewQueue:
     alone : bool
         Take no notice of what others decide in this log, and claim nothing: for a blind second opinion
         (``DecisionLog.checks``).
+    looking : bool
+        The person may look and not decide: nothing is claimed, and every entry is refused.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class ReviewQueue:
         holds: Holds | None = None,
         only: Iterable[str] | None = None,
         alone: bool = False,
+        looking: bool = False,
     ) -> None:
         if not reviewer.strip():
             raise DecisionError(N_("A decision needs a named reviewer."))
@@ -97,16 +101,17 @@ class ReviewQueue:
         self.live = LiveFold()
         self.history = History(self.reviewer)
         self._seq = 0
-        self.alone = alone
+        self.alone, self.looking = alone, looking
         self._within: Mask | None = None
         if only is not None:
             self._within = np.zeros(len(self.index), dtype=bool)
             self._within[[self.index.place(case_id) for case_id in only]] = True
-        unclaimed = alone or self.reviewer.startswith("rule:")
+        unclaimed = alone or looking or self.reviewer.startswith("rule:")
         self.claims = Claiming(None if unclaimed else Claims(log, snapshot.digest), self.reviewer)
         self._waiting: list[int] | None = None
         self._rows: Rows = np.zeros(0, dtype=np.int64)
         self.view = View()
+        self._taught = -1  # entries of the log that the order "teaches most" knows of
         self.refresh()
         kinds = [k for k in self.index.kinds if self._within is None or bool((self._within & self.index.of_kind(k)).any())]
         self.select(View(kind=kinds[0] if kinds else None))
@@ -126,6 +131,9 @@ class ReviewQueue:
 
     def select(self, view: View) -> int:
         """Show a part of the queue and return how many cases it has."""
+        if view.order == "learning" and self._taught != len(self.live):
+            self.index.teach(teaching_cases(self.ws, self.snapshot, self.live.standing()))
+            self._taught = len(self.live)
         rows = self.index.select(view)
         if self._within is not None:
             rows = rows[self._within[rows]]

@@ -249,8 +249,23 @@ class ReviewSession(ReviewQueue):
                 if other is not None and target not in coming and other.action in DESTRUCTIVE:
                     raise ProtectedError(N_("The survivor {key} is itself to go; undo that first."), key=target)
 
+    def may_write(self) -> None:
+        """Refuse where the person may only look.
+
+        Raises
+        ------
+        DecisionError
+        """
+        if self.looking:
+            raise DecisionError(
+                N_("{reviewer} may look and not decide; nothing was decided."),
+                next_step=N_("Your role stands in people.toml; a steward signs what others decided."),
+                reviewer=self.reviewer,
+            )
+
     def _append(self, entries: list[Decision]) -> None:
         """Put entries on disk, then take them in; they are read back only where somebody else wrote in between."""
+        self.may_write()
         head = self.log.append(entries)
         if head.seq == self._seq + len(entries):
             self._seq = head.seq
