@@ -54,8 +54,8 @@ class View:
     text : str
         Words that must all occur in one member; ``field:word`` looks in one field, ``-word`` must not occur.
     order : Order
-        ``certainty`` (surest first), ``impact`` (most at stake first), ``learning`` (nearest to even odds first),
-        ``size`` (largest clusters first).
+        ``certainty`` (surest first), ``impact`` (most at stake first), ``learning`` (what :meth:`CaseIndex.teach` was
+        given first, then nearest to even odds), ``size`` (largest clusters first).
     low, high : float or None
         Bounds of the score, both included, in [0, 1].
     protected : bool or None
@@ -364,6 +364,20 @@ class CaseIndex:
         if view.text.strip():
             keep &= self._matching(view.text)
         return order[keep[order]]
+
+    def teach(self, first: Sequence[tuple[str, str]]) -> None:
+        """Put clusters first in the order ``learning``: (object, case id), those that teach most first; the rest by even odds."""
+        self._ranks.pop("learning", None)
+        if not first:
+            return
+        found = self._db.execute(
+            "SELECT c.place FROM review_case c JOIN (SELECT unnest($o::VARCHAR[]) AS object, unnest($c::VARCHAR[]) AS case_id, "
+            "unnest(range(len($o::VARCHAR[]))) AS n) USING (object, case_id) WHERE c.kind = 'duplicate' ORDER BY n",
+            {"o": [o for o, _ in first], "c": [c for _, c in first]},
+        ).fetchnumpy()
+        ahead = np.asarray(found["place"], dtype=np.int64)
+        rest = self._rank("learning")
+        self._ranks["learning"] = np.concatenate([ahead, rest[~np.isin(rest, ahead)]])
 
     def _rank(self, order: Order) -> Rows:
         if order not in self._ranks:

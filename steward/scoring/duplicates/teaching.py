@@ -1,4 +1,4 @@
-"""Which undecided pairs would teach most: uncertain, common in kind, unlike those before them.
+"""Which undecided pairs, and which clusters, would teach most: uncertain, common in kind, unlike those before them.
 
 Left to others: what decisions change (``learning``), showing the pairs (``steward.review``).
 """
@@ -6,10 +6,11 @@ Left to others: what decisions change (``learning``), showing the pairs (``stewa
 from __future__ import annotations
 
 import heapq
-import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from steward.decisions import Standing
 from steward.records import Snapshot
@@ -17,6 +18,16 @@ from steward.scoring.duplicates.learning import labels_from
 
 if TYPE_CHECKING:
     from steward.store import Workspace
+
+LOOKED_AT = 50_000
+"""Pairs nearest to even odds among which those that teach most are looked for."""
+
+
+class _Weight(msgspec.Struct):
+    level: str
+
+
+_WEIGHTS = msgspec.json.Decoder(list[_Weight])
 
 
 def teach_most(
@@ -77,25 +88,73 @@ def _entropy(p: float) -> float:
 def teaching_pairs(
     ws: Workspace, snapshot: Snapshot, object: str, standing: Standing, limit: int = 200
 ) -> list[tuple[str, str]]:
-    """Return the pairs of a scored object that would teach most, for a queue to show first; at most 50,000 are looked at.
+    """Return the pairs of a scored object that would teach most, for a person to decide first.
 
     Parameters
     ----------
     standing : Standing
         Decisions in force; decided pairs are left out.
+
+    Notes
+    -----
+    At most :data:`LOOKED_AT` pairs are looked at, those nearest to even odds.
     """
     cursor = ws.connection.cursor()
     try:
         rows = cursor.execute(
             "SELECT left_id, right_id, probability, weights_json FROM pairs WHERE snapshot = ? AND object = ? "
-            "ORDER BY abs(probability - 0.5), left_id, right_id LIMIT 50000",
-            [snapshot.digest, object],
+            "ORDER BY abs(probability - 0.5), left_id, right_id LIMIT ?",
+            [snapshot.digest, object, LOOKED_AT],
         ).fetchall()
     finally:
         cursor.close()
     labels = labels_from(standing, object, rules_too=True)
-    offered = ((a, b, p, "|".join(str(w["level"]) for w in json.loads(text))) for a, b, p, text in rows)
+    offered = ((a, b, p, _pattern(text)) for a, b, p, text in rows)
     return teach_most(offered, [*labels.together, *labels.apart], limit)
+
+
+def teaching_clusters(ws: Workspace, snapshot: Snapshot, objects: Sequence[str], standing: Standing) -> list[tuple[str, str]]:
+    """Return the proposed clusters in the order in which deciding them would teach most: (object, cluster id).
+
+    Parameters
+    ----------
+    objects : sequence of str
+        Objects that were scored with a model; their clusters are ordered together.
+    standing : Standing
+        Decisions in force. Clusters whose every pair is decided are left out, since they teach nothing more.
+
+    Notes
+    -----
+    A cluster stands where the first of its pairs stands in :func:`teach_most`. Pairs that join two clusters, or none, are not
+    shown to anybody as a case and count for nothing here. At most :data:`LOOKED_AT` pairs are looked at, those nearest to
+    even odds, so a cluster of nothing but sure pairs may be left out of a very large queue.
+    """
+    cursor = ws.connection.cursor()
+    try:
+        rows = cursor.execute(
+            """
+            SELECT p.object, a.cluster_id, p.left_id, p.right_id, p.probability, p.weights_json FROM pairs p
+              JOIN clusters a ON a.snapshot = p.snapshot AND a.object = p.object AND a.record_id = p.left_id
+              JOIN clusters b ON b.snapshot = p.snapshot AND b.object = p.object AND b.record_id = p.right_id
+            WHERE p.snapshot = $s AND p.object IN (SELECT unnest($o::VARCHAR[])) AND a.cluster_id = b.cluster_id
+            ORDER BY abs(p.probability - 0.5), p.object, p.left_id, p.right_id LIMIT $n
+            """,
+            {"s": snapshot.digest, "o": list(objects), "n": LOOKED_AT},
+        ).fetchall()
+    finally:
+        cursor.close()
+    cluster_of = {_pair(f"{o}/{a}", f"{o}/{b}"): (str(o), str(cluster)) for o, cluster, a, b, _, _ in rows}
+    decided: list[tuple[str, str]] = []
+    for name in objects:
+        labels = labels_from(standing, name, rules_too=True)
+        decided += [(f"{name}/{a}", f"{name}/{b}") for a, b in (*labels.together, *labels.apart)]
+    offered = ((f"{o}/{a}", f"{o}/{b}", p, f"{o}|{_pattern(text)}") for o, _, a, b, p, text in rows)
+    return list(dict.fromkeys(cluster_of[pair] for pair in teach_most(offered, decided)))
+
+
+def _pattern(weights_json: str) -> str:
+    """Return what is equal for pairs whose fields reach the same levels."""
+    return "|".join(w.level for w in _WEIGHTS.decode(weights_json))
 
 
 def _pair(a: str, b: str) -> tuple[str, str]:
