@@ -7,10 +7,11 @@ import gzip
 import json
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
 
 import pytest
 
@@ -18,6 +19,7 @@ from steward.cli import main
 from steward.crm.mapping import parse_mapping
 from steward.scoring.validity import find_suite, load_suite, score_validity
 from steward.store import FileSource, Workspace
+from tests.support.no_network import NoNetwork
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = ROOT / "expectations"
@@ -89,22 +91,18 @@ def test_counts_of_a_sample(tmp_path: Path, real_data: Path, name: str) -> None:
 
 @pytest.mark.real_data
 def test_northwind_goes_the_whole_way_without_a_network(
-    tmp_path: Path, real_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Snapshot, scoring with Great Expectations over every row, scorecard, suites, export: nobody asks for an address."""
-    asked: list[str] = []
+    """Snapshot, scoring with Great Expectations over every row, scorecard, suites, export: nobody asks for an address.
 
-    def refuse(name: str) -> Callable[..., NoReturn]:
-        def no(*words: Any, **_: Any) -> NoReturn:
-            asked.append(f"{name} {words[1:]!r}")
-            raise OSError("there is no network")
+    The same for what follows, from proposing to restoring: ``test_whole_way``.
+    """
+    with NoNetwork(tmp_path / "no-network") as net:
+        _the_way(tmp_path, real_data, capsys)
+    assert net.asked == []
 
-        return no
 
-    for name in ("connect", "connect_ex", "sendto", "sendmsg"):
-        monkeypatch.setattr(socket.socket, name, refuse(name))
-    for name in ("getaddrinfo", "gethostbyname", "create_connection"):
-        monkeypatch.setattr(socket, name, refuse(name))
+def _the_way(tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "northwind"
     shutil.copytree(real_data / "crm_northwind", folder)
     mapping = folder / "mapping.toml"
@@ -127,7 +125,22 @@ def test_northwind_goes_the_whole_way_without_a_network(
     assert main(["export", "evidence", "--to", str(tmp_path / "evidence.csv"), *here, "--quiet"]) == 0
     assert main(["gate", *here, "--quiet"]) == 0
     assert main(["history", *here, "--quiet"]) == 0
-    assert asked == []
+
+
+def test_the_hook_refuses_and_writes_down(tmp_path: Path) -> None:
+    """Or else the test above could not fail."""
+    asks = "import socket, urllib.request as u\nfor f in (lambda: socket.create_connection(('127.0.0.1', 9)), lambda: u.urlopen('http://localhost:9/')):\n"
+    asks += "    try:\n        f()\n    except OSError as e:\n        print(e)\n"
+    with NoNetwork(tmp_path / "no-network") as net:
+        with pytest.raises(OSError, match="there is no network"):
+            socket.create_connection(("127.0.0.1", 9))
+        with socket.socket() as one, pytest.raises(OSError, match="there is no network"):
+            one.connect(("127.0.0.1", 9))
+        done = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, check=True)
+    assert done.stdout.count("there is no network") == 2
+    assert len(net.began) == 1 and net.began[0].startswith("-c") and len(net.asked) == 4
+    with socket.socket() as free, pytest.raises(ConnectionRefusedError):
+        free.connect(("127.0.0.1", 9))  # outside, the network answers as it does
 
 
 def test_every_suite_says_whose_it_is() -> None:

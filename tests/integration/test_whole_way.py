@@ -2,7 +2,8 @@
 
 Thirty known duplicates and thirty people nobody heard of are planted in the NPSP data. A named person decides on exactly
 these; they are drafted, signed, planned, applied and restored with the commands people type, the executor as a process of
-its own. The CRM is compared row by row before, after and after the restore.
+its own. The CRM is compared row by row before, after and after the restore. On SQLite all of it happens with no network at
+all, the executor's own processes included.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from steward.review.session import ReviewSession
 from steward.screen import Screen
 from steward.workbench import open_workspace
 from tests.support import npsp
+from tests.support.no_network import NoNetwork
 
 NOT_HELD = ("active_contract", "open_order", "open_quote", "open_ticket")
 
@@ -76,7 +78,17 @@ class Way(Demo):
 def test_what_was_planted_goes_and_comes_back_row_by_row(
     system: str, tmp_path: Path, real_data: Path, postgres_database: str
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'crm.sqlite'}" if system == "sqlite" else postgres_database
+    if system == "postgresql":
+        _the_way(tmp_path, real_data, postgres_database)
+        return
+    with NoNetwork(tmp_path / "no-network") as net:
+        _the_way(tmp_path, real_data, f"sqlite:///{tmp_path / 'crm.sqlite'}")
+    assert net.asked == []
+    ran = {tuple(words.split()[1:3]) for words in net.began}  # the rest ran in this process
+    assert {("steward.cli", "propose"), *(("steward.executor.cli", v) for v in ("init", "plan", "apply", "restore"))} <= ran
+
+
+def _the_way(tmp_path: Path, real_data: Path, url: str) -> None:
     planted = npsp.build(url, real_data / "crm_npsp")
     before = npsp.dump(url)
     way = Way(tmp_path / "way", 1_000, 1, Screen(quiet=True), tenant="npsp", where=url)
@@ -105,6 +117,11 @@ def test_what_was_planted_goes_and_comes_back_row_by_row(
     moved = [r for r in after["campaign_member"] if eval(r)[0].startswith("9")]
     merged = decided & set(planted.duplicates)
     assert all(eval(r)[2] == planted.duplicates[eval(r)[0]] for r in moved if eval(r)[0] in merged), "links follow the survivor"
+
+    known = ("--trust", way.path("trust"), "--workspace", way.path("workspace"))
+    way._run("history", "--add", said["receipt"], "--withhold", "--policy", way.path("policy.toml"), *known)
+    way.snapshot()
+    way._run("gate", "--after", said["receipt"], *known)
 
     with pytest.raises(StewardError, match="exit code 7"):  # a manifest runs once
         way._execute("apply", way.manifest)
