@@ -125,5 +125,5 @@ def people_of(workspace: Path) -> People:
             raise UsageError(
                 N_("{file}: there is no role {role}; there are: {roles}."), file=file.name, role=role, roles=", ".join(ROLES)
             )
-        roles[name] = role  # type: ignore[assignment]  # one of ROLES, as just seen
+        roles[name] = role
     return People(roles, found.reviewer, file)

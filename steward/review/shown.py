@@ -18,7 +18,7 @@ from steward.review.intent import Facts, Intent, possible, sentence
 from steward.review.session import ReviewSession
 from steward.review.source import Sheet
 from steward.review.survivor import trusted_rules
-from steward.review.words import ACTION_WORDS, more_lost, more_members, records
+from steward.review.words import ACTION_WORDS, because, more_lost, more_members, records
 
 Message = dict[str, Any]
 
@@ -75,7 +75,7 @@ class Shown:
             "records": records(len(facts.members)), "state": int(self.session.index.state[place]),
             "score": None if self.blind else float(self.session.index.score[place]),
             "hidden": more_members(sheet.hidden_members) if sheet.hidden_members else None, "survivor": sheet.members[0].id if facts.kind == "duplicate" else None,
-            "proposed": facts.survivor.id if facts.survivor else None, "out": sorted(arranged.get("out") or ()),
+            "proposed": facts.survivor.id if facts.survivor else None, "why": self._why(sheet), "out": sorted(arranged.get("out") or ()),
             "members": [self._member(sheet, i, standing) for i in range(len(sheet.members))],
             "lines": [
                 {"field": line.field, "differs": line.differs, "free": line.choosable,
@@ -121,6 +121,12 @@ class Shown:
                 for m in sheet.memberships.get(key, ())
             ],
         }  # fmt: skip
+
+    def _why(self, sheet: Sheet) -> str | None:
+        """Why the scoring proposes this survivor; a reason, and so nothing for a blind check."""
+        if sheet.proposal is None or self.blind:
+            return None
+        return because(_(sheet.proposal.reason), steerable=sheet.proposal.steerable)
 
     def _result(self, sheet: Sheet) -> Message | None:
         if sheet.result is None:

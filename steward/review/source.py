@@ -53,6 +53,14 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """Why a survivor is proposed: an English clause, and whether somebody able to add records could have steered it."""
+
+    reason: str
+    steerable: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
     """One case, complete.
 
@@ -77,6 +85,8 @@ class Sheet:
         Lists, campaigns, groups that each member belongs to, with the role there.
     refers : mapping of (field, id) to str
         Labels of the records that lost values refer to.
+    proposal : Proposal or None
+        Why the scoring proposes this survivor; None where it did not say.
     """
 
     facts: Facts
@@ -92,6 +102,7 @@ class Sheet:
     values: Mapping[RecordKey, Mapping[str, str | None]]
     memberships: Mapping[RecordKey, tuple[Membership, ...]]
     refers: Mapping[tuple[str, str], str]
+    proposal: Proposal | None = None
 
 
 class Source:
@@ -102,6 +113,9 @@ class Source:
         self._mapping = ws.mapping(snapshot)
         self._db = ws.connection.cursor()
         self._holds = holds
+        # A workspace that an earlier version scored and nobody has written to since has no such table.
+        told = self._db.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'survivors'").fetchall()
+        self._told = bool(told)
 
     def close(self) -> None:
         """Release the database cursor."""
@@ -279,7 +293,22 @@ class Source:
             values=values,
             memberships=memberships(self._db, self._ws, self._snapshot, self._mapping, shown),
             refers=referred(self._db, self._ws, self._snapshot, self._mapping, facts.object, gone) if gone else {},
+            proposal=self._proposal(facts),
         )
+
+    def _proposal(self, facts: Facts) -> Proposal | None:
+        """Read why this one cluster's survivor is proposed; the whole table would be too much for every case."""
+        if facts.survivor is None or not self._told:
+            return None
+        rows = self._db.execute(
+            "SELECT reason, steerable FROM survivors WHERE snapshot = $s AND object = $o AND cluster_id = $c AND record_id = $r",
+            {"s": self._snapshot.digest, "o": facts.object, "c": facts.case_id, "r": facts.survivor.id},
+        ).fetchall()
+        if not rows:
+            return None
+        reason, steerable = rows[0]
+        # The stored clause carries the warning as its last part; it is said in the reader's language where it is shown.
+        return Proposal(reason.rpartition("; ")[0] or reason if steerable else reason, bool(steerable))
 
 
 def _for_the_eye(columns: Sequence[str], entry: ObjectMapping | None) -> list[str]:

@@ -222,3 +222,12 @@ def bulk_sentence(n_records: int, n_cases: int, left_out: int) -> str:
 def group_sentence(n_records: int, n_cases: int) -> str:
     """What one keystroke decided on, in words."""
     return records(n_records) if n_cases == 1 else f"{records(n_records)} · {cases(n_cases)}"
+
+
+def because(reason: str, *, steerable: bool) -> str:
+    """Return why a survivor is proposed; ``reason`` is a clause in the reader's language."""
+    if steerable:
+        return _("Proposed: {reason}. It is not the oldest, so whoever can add records could have steered this.").format(
+            reason=reason
+        )
+    return _("Proposed: {reason}.").format(reason=reason)

@@ -93,6 +93,29 @@ def test_ten_decisions_by_keyboard_undo_and_redo(open_panel: Open) -> None:
     panel.page.screenshot(path=ARTIFACTS / "review-panel.png")
 
 
+def test_why_a_survivor_is_proposed_stands_beside_the_star(open_panel: Open) -> None:
+    panel, _ = open_panel()
+    said = "Proposed: most records hang on it."
+    assert panel.text("thead th.sr-focus .sr-why") == said and "★" in panel.text("thead th.sr-focus .sr-surv")
+    assert panel.page.locator(".sr-why").count() == 1
+    first = panel.title
+    panel.press("ArrowRight", "s")  # another survivor: the reason stays with the one that was proposed
+    panel.page.wait_for_function("document.querySelectorAll('thead th')[2].querySelector('.sr-why') !== null")
+    assert panel.page.locator(".sr-why").all_inner_texts() == [said]
+    assert panel.page.locator("thead th").nth(1).locator(".sr-surv").count() == 1
+    panel.press("p")
+    panel.page.wait_for_function("([t]) => document.querySelector('.sr-title h2').textContent !== t", arg=[first])
+    steered = "Proposed: it was changed last. It is not the oldest, so whoever can add records could have steered this."
+    assert panel.text(".sr-why") == steered
+    blind, _ = open_panel(blind=True)
+    assert blind.page.locator("thead .sr-surv").count() == 1 and blind.page.locator(".sr-why").count() == 0
+    choose_language("de")
+    try:
+        assert "geändert" in open_panel()[0].text(".sr-why")
+    finally:
+        choose_language("en")
+
+
 def test_the_screen_says_saved_only_after_the_log_has_it(open_panel: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     panel, _ = open_panel()
     first = panel.title

@@ -28,6 +28,7 @@ from steward.records import RecordKey, Snapshot
 from steward.review.conversation import Conversation
 from steward.review.panel import FRONT, front
 from steward.review.words import words
+from steward.scoring.duplicates.survivor import Survivor, reason
 from steward.store.findings import weights_json
 from steward.store.workspace import Workspace
 
@@ -130,9 +131,12 @@ def make_workspace(
 def _duplicates(
     ws: Workspace, snapshot: Snapshot, people: Sequence[Mapping[str, str | None]], clusters: Sequence[Sequence[int]]
 ) -> None:
-    members, pairs, said = [], [], []
+    members, pairs, said, chosen = [], [], [], []
     for n, group in enumerate(clusters):
         case = f"dup-{n:05d}"
+        rule = ("linked", "newest", "id")[n % 3]
+        why = reason(Survivor(key(group[0]).id, rule, steerable=rule == "newest"))
+        chosen.append((case, key(group[0]).id, rule, rule == "newest", why, "{}", "[]"))
         members += [(case, key(i).id, i == group[0]) for i in group]
         for i in group[1:]:
             left, right = sorted((key(group[0]).id, key(i).id))
@@ -152,6 +156,7 @@ def _duplicates(
         snapshot, "duplicate", "contact", evidence=said,
         pairs=pl.DataFrame(pairs, schema=["left_id", "right_id", "match_weight", "probability", "rule", "weights_json"], orient="row") if pairs else None,
         clusters=pl.DataFrame(members, schema=["cluster_id", "record_id", "survivor"], orient="row") if members else None,
+        survivors=pl.DataFrame(chosen, schema=["cluster_id", "record_id", "rule", "steerable", "reason", "values_json", "differing_json"], orient="row") if chosen else None,
         definition_digest="l", summary={},
     )  # fmt: skip
 

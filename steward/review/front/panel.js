@@ -314,6 +314,7 @@ class Panel {
       const line = put(th, "div", "sr-member"); if (c.members.length > 1) put(line, "kbd", "sr-n", i + 1); put(line, "span", "sr-id", m.id);
       const tags = put(th, "div", "sr-tags");
       if (m.id === c.survivor) put(tags, "span", "sr-tag sr-surv", "★ " + this.t("survivor") + (m.id === c.proposed ? ` (${this.t("proposed")})` : ""));
+      if (m.id === c.proposed && c.why) put(th, "div", "sr-why", c.why);
       if (out.has(m.id)) put(tags, "span", "sr-tag sr-out", "⊘ " + this.t("taken_out"));
       if (m.standing) put(tags, "span", "sr-tag", this.t("decided_by", { action: m.standing.word, reviewer: m.standing.reviewer }));
     });
