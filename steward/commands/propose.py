@@ -157,6 +157,7 @@ def _propose(
     grace: timedelta | None = None,
     supersedes: str | None = None,
 ) -> tuple[Draft, Path]:
+    from steward.review.losses import singles
     from steward.store import Workspace
     from steward.store.decision_log import DecisionLog
 
@@ -183,6 +184,8 @@ def _propose(
             keys | {RecordKey(k.object, d.target) for k, d in standing.by_key.items() if d.target and d.action == "merge_into"}
         )
         known.children_below([d.key for d in standing.destructive()])
+        merged = [d for d in standing.destructive() if d.action == "merge_into" and d.target]
+        ends = {d.key for d in merged} | {RecordKey(d.key.object, d.target) for d in merged if d.target}
         rules = DraftRules.of(
             policy,
             recipients=sorted(trust.recipients()),
@@ -207,6 +210,7 @@ def _propose(
             sizes={name: known.live(name) for name in mapping.objects},
             grace=grace,
             supersedes=supersedes,
+            singles=singles(store.connection, store, snapshot, mapping, ends),
         )
     return drafted, write_draft(to, drafted).path
 

@@ -170,6 +170,7 @@ def draft(
     life: timedelta = DEFAULT_LIFE,
     supersedes: str | None = None,
     only: Iterable[RecordKey] | None = None,
+    singles: Sequence[Sequence[Link]] = (),
 ) -> Draft:
     """Draft a manifest from what stands decided.
 
@@ -201,6 +202,8 @@ def draft(
         From start to expiry; expiry is 30 days after ``now`` at most.
     only : iterable of RecordKey, optional
         Propose these decisions alone.
+    singles : sequence of sequence of Link
+        Groups of links of which one record may have only one; a merge after which its survivor had two is held back.
 
     Returns
     -------
@@ -240,6 +243,7 @@ def draft(
         evidence or {},
         contested=frozenset(c.key for c in standing.conflicts),
         spoken=frozenset(k for k, d in standing.by_key.items() if d.action is not DecisionAction.NOT_DUPLICATE),
+        singles=singles,
     )
     items = planner.plan()
     held += [Held(key, code, sentence) for key, code, sentence in planner.held]

@@ -45,6 +45,9 @@ SENTENCES = {
     "survivor_goes": N_("The survivor is to be deleted itself."),
     "survivor_contested": N_("Reviewers disagree about the survivor."),
     "survivor_restricted": N_("The survivor may not be changed."),
+    "link_twice": N_(
+        "The survivor, or another record merged into it, has a link that may exist only once; one of the two must go first."
+    ),
     "choice_unknown": N_("A value is to come from a record that is not merged into the same survivor."),
     "no_anonymise_rule": N_("The policy does not say which fields of the object are emptied."),
     "not_a_user": N_("Only users can be deactivated."),
@@ -79,6 +82,7 @@ class Planner:
         evidence: Mapping[RecordKey, Sequence[Evidence]],
         contested: frozenset[RecordKey] = frozenset(),
         spoken: frozenset[RecordKey] = frozenset(),
+        singles: Sequence[Sequence[Link]] = (),
     ) -> None:
         self.decisions = decisions
         self.states = states
@@ -88,6 +92,12 @@ class Planner:
         self.rules = rules
         self.evidence = evidence
         self.contested = contested
+        self.singles = singles
+        self._twins: dict[RecordKey, list[RecordKey]] = {}
+        """Record → links that must go before a link of its own can move."""
+        for group in singles:
+            for link in group:
+                self._twins.setdefault(link.parent, []).extend(x.child for x in group if x.parent != link.parent)
         self.spoken = spoken | contested | frozenset(decisions)
         self.held: list[Why] = []
         self._items: dict[RecordKey, Item] = {}
@@ -112,7 +122,7 @@ class Planner:
                         self._survivors[key] = found
             for key in sorted(self.decisions):
                 self._walk(key)
-            more = self._lost_choices()
+            more = self._lost_choices() | self._links_twice()
             if not more:
                 break
             refused.update(more)
@@ -159,6 +169,27 @@ class Planner:
             and not set(item.choices.values()) <= members[RecordKey(key.object, item.target)]
         }
 
+    def _links_twice(self) -> dict[RecordKey, Why]:
+        """Return merges after which the survivor would have a link twice that may exist only once.
+
+        The database would refuse such a merge when it is carried out, or one of the two links would be lost in silence. Where
+        one of them goes by a decision of its own, the other can move.
+        """
+        found: dict[RecordKey, Why] = {}
+        for group in self.singles:
+            ends: dict[RecordKey, list[RecordKey]] = {}
+            for link in group:
+                going = self._items.get(link.child)
+                if going is not None and going.action in _GOES:
+                    continue
+                item = self._items.get(link.parent)
+                merged = item is not None and item.action == "merge_into"
+                ends.setdefault(self._survivors[link.parent] if merged else link.parent, []).append(link.parent)
+            for survivor, parents in ends.items():
+                if len(parents) > 1:
+                    found |= {key: _why(key, "link_twice") for key in parents if key != survivor}
+        return found
+
     # Everything -----------------------------------------------------------------------------------------------------
 
     def _walk(self, start: RecordKey) -> None:
@@ -183,6 +214,12 @@ class Planner:
                         self._refused.setdefault(key, _why(key, "circle"))
                 elif child not in self._items and child not in self._refused and child in self.decisions:
                     stack.append((child, False))
+            # A link of the survivor that goes must be gone before its twin takes its place.
+            stack += [
+                (x, False)
+                for x in self._twins.get(key, ())
+                if x in self.decisions and x not in path and x not in self._items and x not in self._refused
+            ]
 
     def _bound(self, key: RecordKey) -> Sequence[Link]:
         return self.children.get(key, ())

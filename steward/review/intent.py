@@ -314,7 +314,7 @@ def _link_concerns(fact: Fact, target: str, merging: set[str]) -> list[Concern]:
                 "warning",
                 fact.key,
                 N_(
-                    "{key}: {count} × {child} cannot move, for the merged record has the same one already; one of the two would be lost."
+                    "{key}: {count} × {child} cannot move, for the merged record has the same one already; the merge is held back until one of the two is gone."
                 ),
                 facts,
             )

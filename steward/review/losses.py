@@ -13,13 +13,13 @@ Left to others: values of fields (``steward.review.survivor``), what a deletion 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
-from steward.records import RecordKey, Snapshot
+from steward.records import Link, RecordKey, Snapshot
 from steward.review.intent import Clash
 from steward.store.sql import quote
 
@@ -118,6 +118,44 @@ def clashes(
                 ).fetchall()
                 for place, referring, referred in rows:
                     out.setdefault(place, []).append(Clash(name, column, frozenset({referring, referred}), referring))
+    return out
+
+
+def singles(
+    db: duckdb.DuckDBPyConnection, ws: Workspace, snapshot: Snapshot, mapping: CrmMapping, keys: Iterable[RecordKey]
+) -> list[tuple[Link, ...]]:
+    """Return groups of live links, each group the same but for the record it refers to, of which a record may have only one.
+
+    Parameters
+    ----------
+    keys : iterable of RecordKey
+        Records that are merged, and those they are merged into. Only links to these are returned, and only groups of several.
+    """
+    known = {o.name for o in snapshot.objects}
+    wanted: dict[str, set[str]] = {}
+    for key in keys:
+        wanted.setdefault(key.object, set()).add(key.id)
+    out: list[tuple[Link, ...]] = []
+    for name in sorted(wanted.keys() & mapping.objects.keys()):
+        for child, column in mapping.children_of(name):
+            if child.name not in known:
+                continue
+            here = set(ws.columns(snapshot, child.name))
+            for rest in unique_links(child, column):
+                if not {column, *rest} <= here:
+                    continue
+                by = ", ".join(f"c.{quote(r)}" for r in rest)
+                filled = " AND ".join(f"c.{quote(r)} IS NOT NULL" for r in rest)
+                rows = db.execute(
+                    f"SELECT list(c._id ORDER BY c._id), list(c.{quote(column)} ORDER BY c._id) "  # noqa: S608 - names are quoted
+                    f"FROM {ws.table(snapshot, child.name)} c JOIN (SELECT unnest($i::VARCHAR[]) AS id) k ON c.{quote(column)} = k.id "
+                    f"WHERE NOT c._deleted AND {filled} GROUP BY {by} HAVING count(DISTINCT c.{quote(column)}) > 1 ORDER BY 1",
+                    {"i": sorted(wanted[name])},
+                ).fetchall()
+                out += [
+                    tuple(Link(RecordKey(child.name, i), column, RecordKey(name, p)) for i, p in zip(ids, parents, strict=True))
+                    for ids, parents in rows
+                ]
     return out
 
 

@@ -115,7 +115,7 @@ _WORDS = {
     "of": N_("{done} of {total}"),
     "conflict": N_("In conflict: {first} decided {first_action}, {second} decided {second_action}. Your decision resolves it."),
     "someone": N_("{reviewer} has this case open."),
-    "link_conflict": N_("the merged record has the same already; one of the two would be lost"),
+    "link_conflict": N_("the merged record has the same already; the merge is held back until one of the two is gone"),
     "kept_by_system": N_("cannot be chosen: the system keeps this field"),
     "memberships": N_("Lists and roles"),
     "survivor_rule": N_("Values of the survivor by"),

@@ -18,7 +18,7 @@ from steward.evidence import Evidence
 from steward.records import RecordKey, Snapshot
 from steward.review.conversation import Conversation
 from steward.review.intent import ConfirmationNeededError, Intent
-from steward.review.losses import unique_links
+from steward.review.losses import singles, unique_links
 from steward.review.rules import decide_by_rule, parse_rules
 from steward.review.session import ReviewSession
 from steward.store.decision_log import DecisionLog
@@ -204,3 +204,15 @@ def test_which_links_exist_once_follows_from_the_mapping() -> None:
     assert unique_links(objects["contact"], "company_id") == []
     with pytest.raises(SchemaMismatchError, match="unique"):
         parse_mapping(MAPPING.replace('[["contact_id", "room"]]', '[["room"]]'))
+
+
+def test_links_of_which_a_record_may_have_only_one_are_told_to_the_draft(desk: tuple[Workspace, Snapshot]) -> None:
+    ws, snapshot = desk
+    mapping = ws.mapping(snapshot)
+    found = singles(ws.connection, ws, snapshot, mapping, [key("a1"), key("a2"), key("c2"), key("d1"), key("d2")])
+    assert [[(x.child.object, x.child.id, x.parent.id) for x in group] for group in found] == [
+        [("campaign_member", "m1", "a1"), ("campaign_member", "m2", "a2")],
+        [("campaign_member", "m3", "a2"), ("campaign_member", "m4", "c2")],
+        [("deal_role", "r1", "a1"), ("deal_role", "r2", "a2")],
+    ]
+    assert singles(ws.connection, ws, snapshot, mapping, [key("d1"), key("d2")]) == []  # rooms are empty

@@ -360,3 +360,47 @@ def test_the_same_decisions_in_another_order_draft_the_same_bytes() -> None:
         return b"".join(out) + statement
 
     assert len({build(seed) for seed in range(5)}) == 1
+
+
+def twins(*links: str) -> list[Link]:
+    """Links ``child>parent`` of which one record may have only one."""
+    return [Link(key(child), "contact_id", key(parent)) for child, _, parent in (x.partition(">") for x in links)]
+
+
+def test_a_merge_after_which_a_link_would_exist_twice_is_held_back() -> None:
+    world = World(
+        "contact/1", "contact/2", "contact/3", "contact/4", "contact/5", "ticket/a", "ticket/b", "ticket/c", "ticket/d"
+    )
+    world.decide("contact/2", "merge_into", "1")
+    world.decide("contact/3", "merge_into", "4")
+    world.decide("contact/5")
+    singles = [twins("ticket/a>contact/1", "ticket/b>contact/2"), twins("ticket/c>contact/3", "ticket/d>contact/5")]
+    found = world.draft(singles=singles)
+    assert [(h.key, h.code) for h in found.held_back] == [(key("contact/2"), "link_twice")]
+    assert sorted(order(found)) == ["contact/3", "contact/5"]  # records that end apart have each one link
+    assert "link_twice" not in world.draft().held_by_code
+
+
+def test_two_merged_into_one_may_not_bring_the_same_link_twice_even_through_a_chain() -> None:
+    world = World("contact/1", "contact/2", "contact/3", "contact/9", "ticket/a", "ticket/b")
+    world.decide("contact/3", "merge_into", "2")
+    world.decide("contact/2", "merge_into", "1")
+    world.decide("contact/9")
+    found = world.draft(singles=[twins("ticket/a>contact/1", "ticket/b>contact/3")])
+    assert [(h.key.id, h.code) for h in found.held_back] == [("3", "link_twice")]
+    assert order(found) == ["contact/2", "contact/9"]
+    both = world.draft(singles=[twins("ticket/a>contact/2", "ticket/b>contact/3")])
+    assert [(h.key.id, h.code) for h in both.held_back] == [("2", "link_twice"), ("3", "link_twice")]
+
+
+@pytest.mark.parametrize("going", ["ticket/a", "ticket/b"])
+def test_a_link_that_goes_by_its_own_decision_goes_before_the_merge(going: str) -> None:
+    world = World("contact/1", "contact/2", "ticket/a", "ticket/b")
+    world.link("ticket/a", "contact_id", "contact/1")
+    world.link("ticket/b", "contact_id", "contact/2")
+    world.decide("contact/2", "merge_into", "1")
+    world.decide(going)
+    found = world.draft(singles=[twins("ticket/a>contact/1", "ticket/b>contact/2")])
+    assert found.held_back == () and order(found) == [going, "contact/2"]
+    [merge] = [i for i in found.items if i.action == "merge_into"]
+    assert [(r.object, r.rule, r.count) for r in merge.related] == ([("ticket", "move", 1)] if going == "ticket/a" else [])
