@@ -12,7 +12,7 @@ from steward.sandbox.zoho.app import ZohoSandbox
 from steward.sandbox.zoho.seed import fill
 from steward.sandbox.zoho.state import State
 
-__all__ = ["ZohoSandbox", "make"]
+__all__ = ["ZohoSandbox", "create_app", "make"]
 
 
 def make(*, customers: int = 1_000, seed: int = 0, path: Path | None = None) -> ZohoSandbox:
@@ -31,3 +31,8 @@ def make(*, customers: int = 1_000, seed: int = 0, path: Path | None = None) -> 
     if state.db.execute("SELECT 1 FROM record LIMIT 1").fetchone() is None:
         fill(state, customers, seed)
     return ZohoSandbox(state)
+
+
+def create_app(path: Path | None = None, *, customers: int = 1_000, seed: int = 0) -> ZohoSandbox:
+    """Return the application for ``steward sandbox zoho``; see :func:`make`."""
+    return make(customers=customers, seed=seed, path=path)
