@@ -10,9 +10,11 @@ from steward.scoring.duplicates.cluster import cluster, cluster_id
 from steward.scoring.duplicates.survivor import Facts, choose, golden_values
 
 
-def _groups(n: int, edges: list[tuple[int, int, float]], apart: tuple[tuple[int, int], ...] = ()) -> list[set[int]]:
+def _groups(
+    n: int, edges: list[tuple[int, int, float]], apart: tuple[tuple[int, int], ...] = (), even: float = 0.0
+) -> list[set[int]]:
     left, right, margin = (np.array(x) for x in zip(*edges, strict=True))
-    labels = cluster(n, left.astype(np.int64), right.astype(np.int64), margin.astype(float), apart=apart)
+    labels = cluster(n, left.astype(np.int64), right.astype(np.int64), margin.astype(float), apart=apart, above_even=even)
     return sorted(({int(i) for i in np.flatnonzero(labels == k)} for k in set(labels.tolist())), key=min)
 
 
@@ -30,6 +32,30 @@ def test_a_chain_of_links_does_not_become_one_cluster() -> None:
     assert max(len(g) for g in _groups(100, edges)) <= 3
 
 
+@pytest.mark.parametrize(
+    ("between", "even", "groups"),
+    [
+        (-1.0, 4.25, [{0, 1, 2}]),  # p = .9 at a cut of .95: likely, so no witness against
+        (-4.2, 4.25, [{0, 1, 2}]),  # about even: says nothing
+        (-10.0, 4.25, [{0, 1}, {2}]),  # p = .02: speaks against, and outweighs the link
+        (-4.2, 0.0, [{0, 1}, {2}]),  # the same bits below a cut at even odds speak against
+    ],
+)
+def test_pairs_below_the_cut_speak_from_even_odds(between: float, even: float, groups: list[set[int]]) -> None:
+    assert _groups(3, [(0, 1, 6.0), (1, 2, 0.5), (0, 2, between)], even=even) == groups
+
+
+def test_likely_pairs_alone_join_nobody() -> None:
+    edges = [(0, 1, 6.0), (2, 3, 6.0), (0, 2, -0.5), (1, 2, -0.5), (0, 3, -0.5), (1, 3, -0.5)]
+    assert _groups(4, edges, even=4.25) == [{0, 1}, {2, 3}]  # no link between the two reaches the cut
+    assert _groups(4, [*edges[:-1], (1, 3, 0.1)], even=4.25) == [{0, 1, 2, 3}]
+
+
+def test_a_chain_does_not_become_one_cluster_at_a_high_cut_either() -> None:
+    edges = [(i, i + 1, 3.0) for i in range(99)]
+    assert max(len(g) for g in _groups(100, edges, even=4.25)) <= 4
+
+
 def test_a_rejected_pair_never_shares_a_cluster() -> None:
     edges = _clique(range(5))
     for group in _groups(5, edges, apart=((1, 3),)):
@@ -44,10 +70,11 @@ def test_every_order_of_pairs_gives_the_same_clusters() -> None:
         for a, b, w in zip(rng.integers(0, 40, 150), rng.integers(40, 80, 150), rng.normal(0.5, 4, 150), strict=True)
     ]
     edges = list({(a, b): (a, b, w) for a, b, w in edges}.values())
-    first = _groups(80, edges)
-    for _ in range(5):
-        rng.shuffle(edges)
-        assert _groups(80, [tuple(e) for e in edges]) == first
+    for even in (0.0, 2.0):
+        first = _groups(80, edges, even=even)
+        for _ in range(5):
+            rng.shuffle(edges)
+            assert _groups(80, [tuple(e) for e in edges], even=even) == first
 
 
 def test_a_cluster_id_stays_when_a_later_record_joins() -> None:

@@ -1,8 +1,11 @@
 """Clusters that no single weak link can chain: greedy correlation clustering by average weight.
 
-Records start alone. The strongest link is taken first; two groups join only if the *average* over all pairs across them
-speaks for it, each pair's weight bounded so that no one pair outvotes the rest. A pair that was never a candidate counts
-against, a pair that a person rejected forbids. A hotline number that links two families is thus outvoted by everything
+Records start alone. The strongest link is taken first; two groups join only if a pair across them reaches the cut and the
+*average* over all pairs across them speaks for it, each pair's weight bounded so that no one pair outvotes the rest. What
+speaks for or against is evidence, and evidence is counted from even odds: the cut says how sure the link must be that begins
+a join, and a pair that is likely but does not reach it is no witness against (counted from a cut of .95, a pair at .9 would
+be, and the members of one customer would come apart the more, the surer one asked the links to be). A pair that was never a
+candidate counts against, a pair that a person rejected forbids. A hotline number that links two families is thus outvoted by everything
 else that differs, and one bad link cannot carry hundreds of others with it.
 
 Left to others: weights (``score``), which record survives (``survivor``).
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -21,6 +25,7 @@ from steward.scoring.duplicates.components import components
 
 Positions = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.int64]
+Across = tuple[float, int, bool]  # between two groups: bits of the pairs looked at, how many, whether one is a link
 
 BOUND = 12.0
 """Bits that one pair may weigh at most, for or against."""
@@ -43,6 +48,7 @@ def cluster(
     *,
     apart: Iterable[tuple[int, int]] = (),
     all_pairs: Callable[[Positions, Positions], npt.NDArray[np.float64]] | None = None,
+    above_even: float = 0.0,
 ) -> Labels:
     """Return the cluster of each record.
 
@@ -57,6 +63,8 @@ def cluster(
         Pairs that never share a cluster.
     all_pairs : callable, optional
         Returns margins of pairs that were not candidates; used within linked groups of moderate size.
+    above_even : float
+        Bits by which the cut lies above even odds; below 0 counts as 0.
 
     Returns
     -------
@@ -93,7 +101,7 @@ def cluster(
     if all_pairs is not None:
         known = _complete(known, all_pairs)
     for part in known:
-        for members in _agglomerate(*part, forbidden):
+        for members in _agglomerate(*part, forbidden, max(above_even, 0.0)):
             labels[members] = min(members)
     return labels
 
@@ -127,18 +135,23 @@ def _complete(
 
 
 def _agglomerate(
-    left: Positions, right: Positions, margin: npt.NDArray[np.float64], forbidden: set[tuple[int, int]]
+    left: Positions,
+    right: Positions,
+    margin: npt.NDArray[np.float64],
+    forbidden: set[tuple[int, int]],
+    above_even: float,
 ) -> list[list[int]]:
     """Join groups by average margin, best first; ties by the smallest members, so that order never matters."""
-    bounded = np.clip(margin, -BOUND, BOUND) + BEYOND * margin
+    evidence = margin + above_even
+    bounded = np.clip(evidence, -BOUND, BOUND) + BEYOND * evidence
     groups: dict[int, list[int]] = {}
-    sums: dict[int, dict[int, tuple[float, int]]] = {}
-    for a, b, weight in zip(left.tolist(), right.tolist(), bounded.tolist(), strict=True):
+    sums: dict[int, dict[int, Across]] = {}
+    for a, b, weight, link in zip(left.tolist(), right.tolist(), bounded.tolist(), (margin > 0).tolist(), strict=True):
         a, b = (a, b) if a < b else (b, a)
         groups.setdefault(a, [a])
         groups.setdefault(b, [b])
-        sums.setdefault(a, {})[b] = (weight, 1)
-        sums.setdefault(b, {})[a] = (weight, 1)
+        sums.setdefault(a, {})[b] = (weight, 1, link)
+        sums.setdefault(b, {})[a] = (weight, 1, link)
     barred: dict[int, set[int]] = {}
     for a, b in forbidden:
         if a in groups and b in groups:
@@ -146,7 +159,9 @@ def _agglomerate(
             barred.setdefault(b, set()).add(a)
 
     def mean(a: int, b: int) -> float:
-        total, known = sums[a][b]
+        total, known, linked = sums[a][b]
+        if not linked:
+            return -math.inf
         pairs = len(groups[a]) * len(groups[b])
         return (total + STRANGERS * (pairs - known)) / pairs
 
@@ -154,16 +169,22 @@ def _agglomerate(
     heapq.heapify(heap)
     while heap:
         score, a, b = heapq.heappop(heap)
-        if a not in groups or b not in groups or b not in sums[a] or abs(mean(a, b) + score) > 1e-9 or b in barred.get(a, ()):
+        if (
+            a not in groups
+            or b not in groups
+            or b not in sums[a]
+            or not abs(mean(a, b) + score) <= 1e-9
+            or b in barred.get(a, ())
+        ):
             continue
         groups[a] += groups.pop(b)
         absorbed = sums.pop(b)
         sums[a].pop(b, None)
-        for other, (total, known) in absorbed.items():
+        for other, (total, known, linked) in absorbed.items():
             if other == a:
                 continue
-            before = sums[a].get(other, (0.0, 0))
-            both = (before[0] + total, before[1] + known)
+            before = sums[a].get(other, (0.0, 0, False))
+            both = (before[0] + total, before[1] + known, before[2] or linked)
             sums[a][other] = both
             sums[other].pop(b, None)
             sums[other][a] = both

@@ -173,7 +173,9 @@ def link(
             [scorer.score(left[s : s + 500_000], right[s : s + 500_000], 0, keep_all=True).weight for s in range(0, len(left), 500_000)]
         ) - cut_bits  # fmt: skip
 
-    labels = cluster(n, pairs.left, pairs.right, pairs.weight - cut_bits, apart=barred, all_pairs=None if source else margins)
+    labels = cluster(
+        n, pairs.left, pairs.right, pairs.weight - cut_bits, apart=barred, all_pairs=None if source else margins, above_even=cut_bits
+    )  # fmt: skip
     labels = hold_together(labels, [(row_of[a], row_of[b]) for a, b in together if a in row_of and b in row_of], barred)
     if repeats is not None:
         pairs, labels = repeats.follow(whole, scorer, blocks, pairs, labels, cut_bits)

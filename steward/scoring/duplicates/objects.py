@@ -179,7 +179,8 @@ def link_objects(
     weight = odds[pattern_of] if len(patterns) else np.zeros(0)
     offset = 0 if other is None else len(x)
     low, high = (right, left) if other is None else (left, right + offset)
-    labels = _clusters(names, low, high, weight - float(np.log2(cut / (1 - cut))), apart)
+    cut_bits = float(np.log2(cut / (1 - cut)))
+    labels = _clusters(names, low, high, weight - cut_bits, apart, cut_bits)
     best = np.lexsort((high, low, -weight))
     scored = Scored(
         low[best], high[best], rule[best], weight[best], np.zeros(len(best), np.float32), np.zeros((len(best), 0), np.int8),
@@ -427,8 +428,8 @@ def _bits(model: Any, patterns: pd.DataFrame) -> Floats | None:
 
 
 def _clusters(
-    names: list[Any], left: Positions, right: Positions, margin: Floats, apart: Iterable[tuple[str, str]]
+    names: list[Any], left: Positions, right: Positions, margin: Floats, apart: Iterable[tuple[str, str]], cut_bits: float
 ) -> npt.NDArray[np.int64]:
     row_of = {str(name): row for row, name in enumerate(names)}
     barred = [(row_of[a], row_of[b]) for a, b in apart if a in row_of and b in row_of]
-    return cluster(len(names), left, right, margin, apart=barred)
+    return cluster(len(names), left, right, margin, apart=barred, above_even=cut_bits)
