@@ -18,7 +18,10 @@ from steward.screen import Screen
 
 HELP = N_("build a CRM to train and rehearse on")
 EXAMPLE = "steward sandbox embedded --into training --customers 5000 --seed 7"
-VENDORS = {"fxiaoke": N_("a local server that speaks Fxiaoke's OpenAPI")}
+VENDORS = {
+    "fxiaoke": N_("a local server that speaks Fxiaoke's OpenAPI"),
+    "jiandaoyun": N_("a local server that speaks Jiandaoyun's API v5"),
+}
 """Vendor → what its sandbox is; ``steward.sandbox.<vendor>.create_app(state, customers=, seed=)`` makes the server."""
 
 
