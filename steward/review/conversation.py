@@ -287,6 +287,7 @@ class Conversation:
             until=until,
             reason=clean(str(message.get("reason") or "")),
             choices=dict(message.get("choices") or {}) if action is DecisionAction.MERGE else {},
+            links=frozenset(map(str, message.get("links") or ())) if action is DecisionAction.MERGE else frozenset(),
             confirmed=bool(message.get("confirmed")),
         )
 

@@ -22,6 +22,15 @@ from steward.records import RecordKey
 
 
 @dataclass(frozen=True, slots=True)
+class Twin:
+    """One of the links of a clash: its own id and digest, and the member it refers to."""
+
+    id: str
+    member: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Clash:
     """Links of members of one cluster that cannot all be the survivor's.
 
@@ -33,12 +42,15 @@ class Clash:
         Ids of the members whose links exclude each other.
     referring : str or None
         For a link between two members: the one that refers to the other.
+    links : tuple of Twin
+        The links that exclude each other, sorted by id; empty for a link between two members.
     """
 
     child: str
     column: str
     members: frozenset[str]
     referring: str | None = None
+    links: tuple[Twin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,8 @@ class Intent:
         For ``defer``.
     choices : mapping of str to str
         For ``merge_into``: field → id of the member whose value the survivor gets.
+    links : frozenset of str
+        For ``merge_into``: ``object/id`` of links that go, where two exclude each other and the person chose which stays.
     confirmed : bool
         The person has seen the warnings. Standing decisions of others are then superseded by name.
     """
@@ -108,6 +122,7 @@ class Intent:
     choices: Mapping[str, str] = field(default_factory=dict)
     confirmed: bool = False
     split: bool = False
+    links: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +191,8 @@ def drafts(facts: Facts, intent: Intent) -> list[Draft]:
         if name is not None and name not in by_id:
             raise DecisionError(N_("{id} is not in this case."), id=name)
     if intent.only is not None:
-        return [_one(by_id[intent.only], facts, intent)]
+        one = _one(by_id[intent.only], facts, intent)
+        return [one, *_links(facts, intent, {intent.only, one.target or ""})]
     if facts.kind != "duplicate" or action in (
         DecisionAction.KEEP,
         DecisionAction.DEFER,
@@ -193,6 +209,7 @@ def drafts(facts: Facts, intent: Intent) -> list[Draft]:
     if not losers:
         raise DecisionError(N_("No member is left besides the survivor."), next_step=N_("Decide 'not a duplicate' instead."))
     result = [_one(m, facts, intent, survivor) for m in losers]
+    result += _links(facts, intent, {survivor, *(m.key.id for m in losers)})
     result.append(Draft(by_id[survivor], DecisionAction.KEEP))
     staying = [m for m in facts.members if m.key.id not in intent.out] if intent.split else None
     result += [_apart(by_id[name], facts, staying) for name in sorted(intent.out)]
@@ -214,6 +231,24 @@ def _one(fact: Fact, facts: Facts, intent: Intent, survivor: str | None = None) 
     if intent.action is DecisionAction.ESCALATE and intent.to:
         return Draft(fact, intent.action, choices={"to": intent.to})
     return Draft(fact, intent.action)
+
+
+def _links(facts: Facts, intent: Intent, merging: set[str]) -> list[Draft]:
+    """Return the deletions of the links that a person lets go so that their twins can stay; each says which one stays."""
+    if intent.action is not DecisionAction.MERGE or not intent.links:
+        return []
+    found: dict[str, Draft] = {}
+    for clash in {c: None for m in facts.members for c in m.clashes if c.referring is None and len(c.members & merging) > 1}:
+        twins = [x for x in clash.links if x.member in merging]
+        stay = [x for x in twins if f"{clash.child}/{x.id}" not in intent.links]
+        if not stay:
+            raise DecisionError(N_("One of the links must stay."))
+        for x in twins:
+            fact = Fact(RecordKey(clash.child, x.id), x.digest)
+            found[f"{clash.child}/{x.id}"] = Draft(fact, DecisionAction.DELETE, choices={"stays": stay[0].id})
+    for name in intent.links - found.keys():
+        raise DecisionError(N_("{link} is none of the links to choose from."), link=name)
+    return [found[name] for name in sorted(intent.links)]
 
 
 def _apart(fact: Fact, facts: Facts, others: Sequence[Fact] | None = None) -> Draft:
@@ -239,6 +274,7 @@ def concerns(
     found: list[Concern] = []
     concerned = {d.fact.key for d in made}
     merging: dict[str, set[str]] = {}
+    going = {d.fact.key for d in made if d.action is DecisionAction.DELETE}
     for draft in made:
         if draft.action is DecisionAction.MERGE and draft.target is not None:
             merging.setdefault(draft.target, {draft.target}).add(draft.fact.key.id)
@@ -265,7 +301,7 @@ def concerns(
                     )
                 )
         if draft.target is not None and action is DecisionAction.MERGE:
-            found.extend(_link_concerns(draft.fact, draft.target, merging[draft.target]))
+            found.extend(_link_concerns(draft.fact, draft.target, merging[draft.target], going))
         if action in DESTRUCTIVE:
             found.extend(
                 Concern(
@@ -288,13 +324,14 @@ def concerns(
     return sorted(found, key=lambda c: c.level)
 
 
-def _link_concerns(fact: Fact, target: str, merging: set[str]) -> list[Concern]:
+def _link_concerns(fact: Fact, target: str, merging: set[str], going: set[RecordKey]) -> list[Concern]:
     """Return what a merge would do to links that exist only once: refused where it cannot be carried out at all."""
     out: list[Concern] = []
     double: dict[str, int] = {}
     for clash in fact.clashes:
         if clash.referring is None:
-            if len(clash.members & merging) > 1:
+            left = {x.member for x in clash.links if RecordKey(clash.child, x.id) not in going}
+            if len(left & merging) > 1:
                 double[clash.child] = double.get(clash.child, 0) + 1
         elif clash.referring == target and clash.members == {target, fact.key.id}:
             out.append(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.records import Link, RecordKey, Snapshot
-from steward.review.intent import Clash
+from steward.review.intent import Clash, Twin
 from steward.store.sql import quote
 
 if TYPE_CHECKING:
@@ -101,13 +101,14 @@ def clashes(
                 by = ", ".join(f"c.{quote(r)}" for r in rest)
                 filled = " AND ".join(f"c.{quote(r)} IS NOT NULL" for r in rest)
                 rows = db.execute(
-                    f"SELECT k.place, list(DISTINCT c.{quote(column)}) FROM {table} c "  # noqa: S608 - names are quoted
+                    f"SELECT k.place, list(c._id ORDER BY c._id), list(c.{quote(column)} ORDER BY c._id), list(c._digest ORDER BY c._id) FROM {table} c "  # noqa: S608 - names are quoted
                     f"JOIN (SELECT unnest($p::BIGINT[]) AS place, unnest($i::VARCHAR[]) AS id) k ON c.{quote(column)} = k.id "
                     f"WHERE NOT c._deleted AND {filled} GROUP BY k.place, {by} HAVING count(DISTINCT c.{quote(column)}) > 1",
                     given,
                 ).fetchall()
-                for place, ids in rows:
-                    out.setdefault(place, []).append(Clash(child.name, column, frozenset(ids)))
+                for place, ids, ends, digests in rows:
+                    twins = tuple(Twin(*x) for x in zip(ids, ends, digests, strict=True))
+                    out.setdefault(place, []).append(Clash(child.name, column, frozenset(ends), links=twins))
             if child.name == name:  # members that refer to each other
                 rows = db.execute(
                     f"SELECT a.place, c._id, c.{quote(column)} FROM {table} c "  # noqa: S608 - names are quoted

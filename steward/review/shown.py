@@ -76,6 +76,7 @@ class Shown:
             "score": None if self.blind else float(self.session.index.score[place]),
             "hidden": more_members(sheet.hidden_members) if sheet.hidden_members else None, "survivor": sheet.members[0].id if facts.kind == "duplicate" else None,
             "proposed": facts.survivor.id if facts.survivor else None, "why": self._why(sheet), "out": sorted(arranged.get("out") or ()),
+            "links": sorted(arranged.get("links") or ()),
             "members": [self._member(sheet, i, standing) for i in range(len(sheet.members))],
             "lines": [
                 {"field": line.field, "differs": line.differs, "free": line.choosable,
@@ -117,7 +118,7 @@ class Shown:
                 for c in sheet.impact.get(key, ())
             ],
             "memberships": [
-                {"object": m.object, "to": m.to, "role": [list(part) for part in m.role], "conflicts": m.conflicts}
+                {"link": f"{m.object}/{m.id}", "object": m.object, "to": m.to, "role": [list(part) for part in m.role], "conflicts": m.conflicts}
                 for m in sheet.memberships.get(key, ())
             ],
         }  # fmt: skip
@@ -164,8 +165,9 @@ class Shown:
                 continue
             until = self.session.today() if action is DecisionAction.DEFER else None
             intent = Intent(
-                action, survivor=arranged.get("survivor") or None, out=frozenset(arranged.get("out") or ()), until=until
-            )
+                action, survivor=arranged.get("survivor") or None, out=frozenset(arranged.get("out") or ()), until=until,
+                links=frozenset(map(str, arranged.get("links") or ())) if action is DecisionAction.MERGE else frozenset(),
+            )  # fmt: skip
             try:
                 found = self.session.concerns(sheet.facts, intent)
             except DecisionError as error:

@@ -13,9 +13,11 @@ import pytest
 from steward.crm.mapping import parse_mapping
 from steward.crm.sql import SqlReader
 from steward.decisions import DecisionAction as A
-from steward.errors import ProtectedError, SchemaMismatchError
+from steward.errors import DecisionError, ProtectedError, SchemaMismatchError
 from steward.evidence import Evidence
-from steward.records import RecordKey, Snapshot
+from steward.manifest.draft_rules import DraftRules, RecordState
+from steward.manifest.plan_items import Planner
+from steward.records import Link, RecordKey, Snapshot
 from steward.review.conversation import Conversation
 from steward.review.intent import ConfirmationNeededError, Intent
 from steward.review.losses import singles, unique_links
@@ -216,3 +218,54 @@ def test_links_of_which_a_record_may_have_only_one_are_told_to_the_draft(desk: t
         [("deal_role", "r1", "a1"), ("deal_role", "r2", "a2")],
     ]
     assert singles(ws.connection, ws, snapshot, mapping, [key("d1"), key("d2")]) == []  # rooms are empty
+
+
+def test_a_person_chooses_which_of_two_links_stays_and_the_draft_lets_the_other_go_first(
+    desk: tuple[Workspace, Snapshot], log: DecisionLog
+) -> None:
+    ws, snapshot = desk
+    work = session(desk, log)
+    with pytest.raises(DecisionError, match="must stay"):
+        work.decide("dup-a", Intent(A.MERGE, links=frozenset({"campaign_member/m1", "campaign_member/m2"})))
+    with pytest.raises(DecisionError, match="none of the links"):
+        work.decide("dup-a", Intent(A.MERGE, links=frozenset({"campaign_member/m3"}), confirmed=True))
+    with pytest.raises(ConfirmationNeededError) as asked:  # the role in the deal is still open
+        work.decide("dup-a", Intent(A.MERGE, links=frozenset({"campaign_member/m2"})))
+    assert [c.facts["code"] for c in asked.value.concerns] == ["link_conflict_deal_role"]
+    assert log.head().seq == 0
+
+    group = work.decide("dup-a", Intent(A.MERGE, links=frozenset({"campaign_member/m2", "deal_role/r1"})))
+    standing = log.standing()
+    member, role = RecordKey("campaign_member", "m2"), RecordKey("deal_role", "r1")
+    assert [(standing.by_key[k].action, standing.by_key[k].choices) for k in (member, role)] == [
+        (A.DELETE, {"stays": "m1"}),
+        (A.DELETE, {"stays": "r2"}),
+    ]
+    assert group.records == 4 and work.progress("duplicate").decided == 1
+
+    mapping = ws.mapping(snapshot)
+    states, children = {}, {}
+    for name in ("contact", "campaign_member", "deal_role"):
+        table = ws.table(snapshot, name)
+        for i, digest, version in ws.connection.execute(f"SELECT _id, _digest, _version FROM {table}").fetchall():
+            states[RecordKey(name, i)] = RecordState(digest, version)
+        if name != "contact":
+            for i, parent in ws.connection.execute(f"SELECT _id, contact_id FROM {table} ORDER BY _id").fetchall():
+                children.setdefault(key(parent), []).append(Link(RecordKey(name, i), "contact_id", key(parent)))
+    rules = DraftRules(policy_digest="1" * 64, policy_version="1", max_records=9, max_percent_of_object=10_000)
+    planner = Planner(
+        {d.key: d for d in standing.destructive()}, states, dict.fromkeys(states, ()), children, mapping.objects, rules, {},
+        singles=singles(ws.connection, ws, snapshot, mapping, [key("a1"), key("a2")]),
+    )  # fmt: skip
+    items = planner.plan()
+    assert planner.held == []
+    assert {(i.object, i.id, i.action) for i in items[:2]} == {(*_pair(k), "hard_delete") for k in (member, role)}
+    assert (items[2].id, items[2].action) == ("a2", "merge_into")
+    assert [(r.object, r.rule, r.count) for r in items[2].related] == [("campaign_member", "move", 1), ("deal_role", "move", 1)]
+
+    work.undo()
+    assert log.standing().by_key == {} and work.progress("duplicate").decided == 0
+
+
+def _pair(of: RecordKey) -> tuple[str, str]:
+    return of.object, of.id

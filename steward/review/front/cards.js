@@ -7,11 +7,14 @@ const MERGE_RULES = ["survivor", "most_recent", "most_complete", "longest", "mos
 
 function lostCard(p, s, c) {
   const card = put(s, "section", "sr-card"); put(card, "h3", "", p.t("lost"));
-  const lost = c.result?.lost ?? [], links = c.members.flatMap((m) => m.memberships.filter((x) => x.conflicts && m.id !== c.survivor && !c.out.includes(m.id)).map((x) => [m, x]));
+  const lost = c.result?.lost ?? [], links = c.members.flatMap((m) => m.memberships.filter((x) => x.conflicts && !c.out.includes(m.id)).map((x) => [m, x]));
   if (!lost.length && !links.length) put(card, "p", "sr-quiet", "✓ " + p.t("lost_nothing"));
   const ul = lost.length || links.length ? put(card, "ul", "sr-lost") : null;
   for (const [m, x] of links) {
-    const li = put(ul, "li", "sr-block"); put(li, "span", "sr-lf", "⊗ " + x.object); put(li, "span", "sr-lv", x.to + roleOf(x)); put(li, "span", "sr-quiet", `${m.id} · ${p.t("link_conflict")}`);
+    const li = put(ul, "li", "sr-block"); put(li, "span", "sr-lf", "⊗ " + x.object); put(li, "span", "sr-lv", x.to + roleOf(x)); 
+    const goes = (c.links ?? []).includes(x.link), solved = goes || links.some(([, y]) => (c.links ?? []).includes(y.link) && y.object === x.object && y.to === x.to);
+    const said = put(li, "span", "sr-quiet", `${m.id}${goes ? " · " + p.t("link_goes") : solved ? "" : " · " + p.t("link_conflict")} `);
+    p.button(said, "sr-mini", p.t(goes ? "keep_link" : "let_link_go"), "", () => p.letLink(x.link)).setAttribute("aria-pressed", String(goes));
   }
   for (const x of lost) {
     const li = put(ul, "li"); put(li, "span", "sr-lf", x.field); put(li, "span", "sr-lv", x.refers ? `${x.value} (${x.refers})` : x.value);

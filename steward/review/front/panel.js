@@ -472,16 +472,18 @@ class Panel {
 
   arrange(change) {
     const c = this.current(); if (!c || c.kind !== "duplicate") return;
-    this.arranged = { survivor: c.survivor, out: [...c.out], choices: this.arranged.choices || {}, ...change };
+    this.arranged = { survivor: c.survivor, out: [...c.out], choices: this.arranged.choices || {}, links: this.arranged.links || [], ...change };
     this.armed = null; this.arranging.add(++this.token); this.say({ type: "arrange", token: this.token, case: c.case, ...this.arranged });
   }
 
-  survivor() { const c = this.current(), m = c?.members[this.focus]; if (m) { this.focus = 0; this.arrange({ survivor: m.id, out: c.out.filter((x) => x !== m.id), choices: {} }); } }
-  takeOut() { const c = this.current(), m = c?.members[this.focus]; if (!m || m.id === c.survivor) return; this.arrange({ out: c.out.includes(m.id) ? c.out.filter((x) => x !== m.id) : [...c.out, m.id], split: false, choices: {} }); }
+  survivor() { const c = this.current(), m = c?.members[this.focus]; if (m) { this.focus = 0; this.arrange({ survivor: m.id, out: c.out.filter((x) => x !== m.id), choices: {}, links: [] }); } }
+  takeOut() { const c = this.current(), m = c?.members[this.focus]; if (!m || m.id === c.survivor) return; this.arrange({ out: c.out.includes(m.id) ? c.out.filter((x) => x !== m.id) : [...c.out, m.id], split: false, choices: {}, links: [] }); }
   // This member and those after it are others: told apart from those that stay, not from each other.
-  splitHere() { const c = this.current(); if (!c || this.focus < 1) return; this.arrange({ out: c.members.slice(this.focus).map((m) => m.id), split: true, choices: {} }); }
-  ruled(rule) { const c = this.current(); if (!c) return; this.arranging.add(++this.token); this.say({ type: "rule", token: this.token, rule, line: this.line, case: c.case, survivor: c.survivor, out: c.out, choices: this.arranged.choices || {} }); }
+  splitHere() { const c = this.current(); if (!c || this.focus < 1) return; this.arrange({ out: c.members.slice(this.focus).map((m) => m.id), split: true, choices: {}, links: [] }); }
+  ruled(rule) { const c = this.current(); if (!c) return; this.arranging.add(++this.token); this.say({ type: "rule", token: this.token, rule, line: this.line, case: c.case, survivor: c.survivor, out: c.out, choices: this.arranged.choices || {}, links: this.arranged.links || [] }); }
   takeValue(field, id) { const choices = { ...(this.arranged.choices || {}) }; if (choices[field] === id) delete choices[field]; else choices[field] = id; this.arrange({ choices }); }
+
+  letLink(link) { const links = this.arranged.links || []; this.arrange({ links: links.includes(link) ? links.filter((x) => x !== link) : [...links, link] }); }
 
   // ---------------------------------------------------------------- deciding
 
@@ -506,7 +508,7 @@ class Panel {
     this.pending.set(token, pending);
     const row = this.rows.get(line); if (row) row.saving = true;
     this.saved.textContent = this.t("saving"); this.saved.dataset.ok = ""; this.strip.hidden = true;
-    this.say({ type: "decide", token, line, case: c.case, action, survivor: c.survivor, out: c.out, split: !!this.arranged.split && c.out.length > 0, choices, ...more });
+    this.say({ type: "decide", token, line, case: c.case, action, survivor: c.survivor, out: c.out, split: !!this.arranged.split && c.out.length > 0, choices, links: action === "merge_into" ? c.links ?? [] : [], ...more });
     if (action === "comment") { this.paintList(); return; }
     const waiting = new Set([...this.pending.values()].map((p) => p.case));
     const after = this.next.find((n) => !waiting.has(n.case) && this.cases.has(n.case));
