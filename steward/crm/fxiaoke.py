@@ -9,6 +9,9 @@ What is peculiar, each with a test of its name:
 * NULL fields are left out of an answer unless asked for.
 * Whether voided records show in a query is not documented: both are asked for, and a record that comes twice is one.
 * ``x-fs-userid`` decides what is seen. A read is doubtful until the profile says ``sees_everything = "yes"``.
+* An id that is refused is absent only for one who sees everything, by a code that is not one of the wire's own.
+* Filters and orders may be ignored: pages that do not ascend by ``_id`` stop the read, they would lose records or never end.
+* Personnel records may be hidden even from an administrator: none at all is a doubt. People are named by number.
 * Fields with the endings ``__r __l __o __v __p __e __relation_ids`` are the server's own renderings and no values.
 
 Left to others: changing anything (``steward.executor.writers.fxiaoke``).
@@ -33,7 +36,7 @@ from steward.crm.pages import Page, Row
 from steward.crm.profiles import Profile, address, credential
 from steward.crm.vendor import Access, VendorReader, clock_of, switches
 from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, refused, unexpected
-from steward.errors import UsageError
+from steward.errors import ThrottledError, UsageError
 from steward.messages import N_
 from steward.records import Absent, RecordKey, Scalar
 
@@ -75,7 +78,10 @@ _WAIT = frozenset({14001, 30004})
 _BUSY = frozenset({-1, 50009})
 _TRIES = 4
 _EXPIRED = frozenset({20016})
-_DENIED = frozenset({10006, 11001, 11002, 11013, 15003, 20005, 20006, 20015, 20017, 20020, 20021, 20022, 30002, 30003})
+_DENIED = frozenset({10006, 11001, 11002, 11013, 15003, 20005, 20006, 20015, 20016, 20017, 20020, 20021, 20022, 30003})
+_DAY_USED_UP = frozenset({30002})
+_OF_THE_WIRE = _WAIT | _BUSY | _DENIED | _DAY_USED_UP | {-2, 10013, 15002, 30007, 30027, 32000}
+"""Codes that say something of the call and nothing of the record."""
 
 
 class FxiaokeReader(VendorReader):
@@ -141,6 +147,7 @@ class FxiaokeReader(VendorReader):
         """Yield pages in the order of ``_id``, first what a plain query shows, then what is voided."""
         passes = ["plain", "void"] if entry.soft_delete is not None and self.options["voided"] == "ask" else ["plain"]
         stage, last = cursor or (passes[0], None)
+        came = cursor is not None
         while True:
             filters = [] if stage == "plain" else [condition("life_status", "EQ", [VOID])]
             if last is not None:
@@ -148,14 +155,14 @@ class FxiaokeReader(VendorReader):
             rows = self._query(entry, filters)
             if not rows:
                 if stage == passes[-1]:
+                    if entry.source == "PersonnelObj" and not came:
+                        self.doubts.append("fxiaoke: PersonnelObj shows nobody; it is hidden from this employee")
                     yield Page((), None)
                     return
                 stage, last = "void", None
                 continue
-            ids = [str(r.get("_id", "")) for r in rows]
-            if last is not None and min(ids) <= last:
-                raise unexpected(self.wire.host, 200, "order")
-            last = max(ids)
+            came = True
+            last = self._ascended(rows, last)
             yield Page(rows, [stage, last])
 
     def count(self, object: str) -> int:
@@ -167,19 +174,38 @@ class FxiaokeReader(VendorReader):
 
     def one(self, entry: ObjectMapping, id: str) -> Row | Absent | None:
         """Ask for one record. A refusal alone proves nothing; three answers that do not know the id together do."""
-        said, _ = self.api.ask(f"{path_of(entry)}/get", {"includeNull": True, "data": {"dataObjectApiName": entry.source, "objectDataId": id}})  # fmt: skip
+        if entry.key != "_id":  # ``get`` knows record ids alone; that a hidden object shows nothing is no absence
+            return self._shown(entry, entry.key, id)
+        body = {"includeNull": True, "data": {"dataObjectApiName": entry.source, "objectDataId": id}}
+        said, _ = self.api.patiently(f"{path_of(entry)}/get", body)
         code = said.get("errorCode")
         if code == 0:
             row = said.get("data")
             return row if isinstance(row, dict) and row.get("_id") == id else None
-        if code in _DENIED | _BUSY:
+        if code in _OF_THE_WIRE:
             return None
-        same = condition("_id", "EQ", [id])
+        found = self._shown(entry, "_id", id)
+        if found is not None or self.options["sees_everything"] != "yes":
+            return found
+        return Absent(RecordKey(entry.name, id), how=f"errorCode {code}, and in no query")
+
+    def _shown(self, entry: ObjectMapping, column: str, value: str) -> Row | None:
+        same = condition(column, "EQ", [value])
         for filters in ([same], [same, condition("life_status", "EQ", [VOID])]):
             for row in self._query(entry, filters):
-                if row.get("_id") == id:
+                if row.get(column) == value:
                     return row
-        return Absent(RecordKey(entry.name, id), how=f"errorCode {code}, and in no query")
+        return None
+
+    def _ascended(self, rows: Sequence[Row], last: str | None) -> str:
+        """Return the last id of a page that ascends from ``last``; anything else means filter or order was ignored."""
+        for row in rows:
+            id = row.get("_id")
+            if not isinstance(id, str) or not id or (last is not None and id <= last):
+                raise unexpected(self.wire.host, 200, "order")
+            last = id
+        assert last is not None
+        return last
 
     def referring(self, child: ObjectMapping, column: str, ids: Sequence[str]) -> Iterator[Row]:
         """Yield rows of the child object whose lookup holds one of ``ids``."""
@@ -189,7 +215,7 @@ class FxiaokeReader(VendorReader):
             last: str | None = None
             while rows := self._query(child, [chosen, *([condition("_id", "GT", [last])] if last else [])]):
                 yield from rows
-                last = max(str(r["_id"]) for r in rows)
+                last = self._ascended(rows, last)
 
     def _query(self, entry: ObjectMapping, filters: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         rows = self._ask(entry, filters, limit=PAGE, count=False).get("dataList")
@@ -274,7 +300,14 @@ class FxiaokeApi:
         limits = (Limit(100, 20.0, "*"),)
         real: dict[str, Any] = {} if clock is None else {"clock": clock}
         where = address(profile, ADDRESS)
-        self._door = Wire(where, dict, Throttle((Limit(10, 60.0),), clock=clock), transport=transport, **real)
+        self._door = Wire(
+            where,
+            dict,
+            Throttle((Limit(10, 60.0),), clock=clock),
+            throttled=lambda reply: reply.status == 429 or code_of(reply) in _WAIT | _BUSY,  # others use the same door
+            transport=transport,
+            **real,
+        )
         self.wire = Wire(
             where,
             self._headers,
@@ -289,21 +322,34 @@ class FxiaokeApi:
 
         Raises
         ------
+        ThrottledError
+            The day's calls are used up.
         DeniedError
             The app, its token or the employee may not.
         SchemaMismatchError
             Any other refusal.
         """
-        for attempt in range(1, _TRIES + 1):
-            said, headers = self.ask(path, body)
-            code = said.get("errorCode")
-            if code not in _BUSY or attempt == _TRIES:
-                break
-            self.wire.clock.sleep(2.0**attempt)
+        said, headers = self.patiently(path, body)
+        code = said.get("errorCode")
+        if code in _DAY_USED_UP:
+            raise ThrottledError(
+                N_("The day's calls of the CRM at {host} are used up."),
+                next_step=N_("Try again after midnight in China, or buy a larger pack; what was read is kept."),
+                host=self.wire.host,
+            )
         if code in _DENIED:
             raise refused(self.wire.host, 200, str(code))
         if code != 0:
             raise unexpected(self.wire.host, 200, str(code))
+        return said, headers
+
+    def patiently(self, path: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """Ask a question, again while the vendor is busy, and return its last answer, good or not."""
+        for attempt in range(1, _TRIES + 1):
+            said, headers = self.ask(path, body)
+            if said.get("errorCode") not in _BUSY or attempt == _TRIES:
+                break
+            self.wire.clock.sleep(2.0**attempt)
         return said, headers
 
     def ask(self, path: str, body: Mapping[str, Any], *, write: bool = False) -> tuple[dict[str, Any], Mapping[str, str]]:

@@ -7,6 +7,13 @@ leaves open is a switch (``world.Switches``). Needs the extra ``sandbox``. Left 
 
 from __future__ import annotations
 
+from importlib import resources
+
 from steward.sandbox.fxiaoke.gateway import create_app
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "sandbox_mapping"]
+
+
+def sandbox_mapping() -> str:
+    """Return the mapping file of the sandbox's tenant as TOML text."""
+    return resources.files(__name__).joinpath("mapping.toml").read_text(encoding="utf-8")

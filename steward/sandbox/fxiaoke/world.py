@@ -58,6 +58,8 @@ class Switches:
     partial_lists: bool = False
     personnel_visible: bool = True
     unknown_filter_ignored: bool = False
+    ignored_filters: list[str] = field(default_factory=list)
+    order_ignored: bool = False
     limited_users: list[str] = field(default_factory=list)
     limit_code: int = 30004
     calls_per_window: int = 100
@@ -87,7 +89,7 @@ class Switches:
             choices = getattr(kind, "__args__", ()) if kind is not None and not isinstance(kind, type) else ()
             if kind is None:
                 raise ValueError(f"no switch {name!r}")
-            if name == "limited_users":
+            if name in ("limited_users", "ignored_filters"):
                 good = isinstance(value, list) and all(isinstance(v, str) for v in value)
             elif choices:
                 good = value in choices
