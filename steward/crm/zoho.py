@@ -76,6 +76,8 @@ _COQL_IN = 50
 _MAX_CSV = 4 << 30
 _POLL_SECONDS = (1.0, 2.0, 5.0, 10.0, 15.0)
 _POLLS = 400
+_STALE_TOKEN = ("EXPIRED_VALUE", "TOKEN_BOUND_DATA_MISMATCH")
+"""A page token is bound to the user and lives a day; after either, the read can only begin anew."""
 
 
 class ZohoReader(VendorReader):
@@ -113,10 +115,14 @@ class ZohoReader(VendorReader):
 
     def access(self) -> Access:
         """Return organisation, its kind, scopes where the token says them, and modules that are not reached."""
-        organisation = self.organisation()
+        missing = []
+        try:
+            organisation = self.organisation()
+        except DeniedError:
+            organisation = {}
+            missing.append("org")
         said = self.api.read("GET", "crm/v8/settings/modules")
         known = {str(m.get("api_name")) for m in said.get("modules", ()) if isinstance(m, dict)}
-        missing = []
         for entry in self.mapping.objects.values():
             if entry.source == "users":
                 continue
@@ -145,21 +151,23 @@ class ZohoReader(VendorReader):
         ------
         WrongTargetError
             A sandbox under a production profile, or the other way round.
+        DeniedError, SchemaMismatchError
+            The credential may not read it, or it does not say its kind.
         """
         if self._organisation is None:
-            try:
-                said = self.api.read("GET", "crm/v8/org").get("org") or [{}]
-            except DeniedError:
-                said = [{}]
-            self._organisation = said[0] if isinstance(said[0], dict) else {}
-            kind = str(self._organisation.get("type") or "")
-            if kind and (kind == "production") != (self.environment == "production"):
+            said = self.api.read("GET", "crm/v8/org").get("org") or [{}]
+            found = said[0] if isinstance(said[0], dict) else {}
+            kind = str(found.get("type") or "")
+            if not kind:  # whether this is production is not known, so nothing is read
+                raise unexpected(self.wire.host, 200, "org.type")
+            if (kind == "production") != (self.environment == "production"):
                 raise WrongTargetError(
                     N_("The organisation says it is {kind}, the profile says {environment}."),
                     next_step=N_("Mend the profile, or use the credential of the other organisation."),
                     kind=kind,
                     environment=self.environment,
                 )
+            self._organisation = found
         return self._organisation
 
     def kinds(self, entry: ObjectMapping) -> dict[str, str]:
@@ -191,18 +199,25 @@ class ZohoReader(VendorReader):
             return
         token: str | None = cursor
         while True:
-            rows, token = self._job(entry, token)
+            following = self._job(entry, token)
+            if following is None:  # the vendor no longer takes the kept token: begin anew, what comes twice is given once
+                token = None
+                continue
+            rows, token = following
             yield Page(rows, token)
             if token is None:
                 return
 
-    def _job(self, entry: ObjectMapping, token: str | None) -> tuple[list[dict[str, Any]], str | None]:
+    def _job(self, entry: ObjectMapping, token: str | None) -> tuple[list[dict[str, Any]], str | None] | None:
         query: dict[str, Any] = {"module": {"api_name": entry.source}, "fields": list(self.kinds(entry))}
         if token is None:
             query["page"] = 1
         else:
             query["page_token"] = token
-        said = self.api.read("POST", "crm/bulk/v8/read", json={"query": query, "file_type": "csv"})
+        stale = _STALE_TOKEN if token is not None else ()
+        said = self.api.read("POST", "crm/bulk/v8/read", absent=stale, json={"query": query, "file_type": "csv"})
+        if stale and not said:
+            return None
         job = str(said["data"][0]["details"]["id"])
         for attempt in range(_POLLS):
             state = self.api.read("GET", f"crm/bulk/v8/read/{job}")["data"][0]
@@ -286,6 +301,10 @@ class ZohoReader(VendorReader):
             return Absent(key, how="not live; the recycle bin may not be read")
         if not bin:
             return Absent(key, how="not live, not in the recycle bin")
+        module = bin[0].get("module")  # a plain string in one form of the answer, an object in the other
+        module = module.get("api_name") if isinstance(module, dict) else module
+        if str(bin[0].get("id")) != id or module not in (entry.source, None):
+            return Absent(key, how="not live; the recycle bin holds another record under this id")
         by = bin[0].get("deleted_by") or {}
         return Absent(key, how="in the recycle bin", deleted_by=str(by.get("id")) if by.get("id") else None)
 

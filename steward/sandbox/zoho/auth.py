@@ -1,6 +1,7 @@
 """Token endpoint and the check of a request's token. Left to others: what a token may then do there.
 
-Two refresh tokens are set up: one that may read, one that may do everything. Access tokens live an hour, fifteen at a
+Three refresh tokens are set up: one that may read, one that may read records but neither organisation nor bin, and one
+that may do everything. Access tokens live an hour, fifteen at a
 time, ten in ten minutes; a refusal of the token service is status 200 without a token, as the vendor does it.
 """
 
@@ -25,7 +26,11 @@ _WRITE = (
     "ZohoCRM.mass_delete.READ", "ZohoCRM.settings.recycle_bin.UPDATE", "ZohoCRM.settings.recycle_bin.DELETE",
     "ZohoCRM.users.UPDATE", "ZohoCRM.users.DELETE", "ZohoCRM.settings.audit_logs.CREATE", "ZohoCRM.settings.audit_logs.READ",
 )  # fmt: skip
-REFRESH = {"1000.reader": (frozenset(_READ), 1), "1000.executor": (frozenset(_READ + _WRITE), 2)}
+REFRESH = {
+    "1000.reader": (frozenset(_READ), 1),
+    "1000.narrow": (frozenset(_READ) - {"ZohoCRM.org.READ", "ZohoCRM.settings.recycle_bin.READ"}, 1),
+    "1000.executor": (frozenset(_READ + _WRITE), 2),
+}
 """Refresh token → its scopes and the ordinal of its user."""
 MOST_LIVE, MOST_MADE, WINDOW = 15, 10, 600
 
