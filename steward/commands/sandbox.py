@@ -19,6 +19,7 @@ from steward.screen import Screen
 HELP = N_("build a CRM to train and rehearse on")
 EXAMPLE = "steward sandbox embedded --into training --customers 5000 --seed 7"
 VENDORS = {
+    "copper": N_("a local server that speaks Copper's Developer API v1"),
     "zoho": N_("a local server that speaks Zoho CRM's REST API v8"),
     "fxiaoke": N_("a local server that speaks Fxiaoke's OpenAPI"),
     "jiandaoyun": N_("a local server that speaks Jiandaoyun's API v5"),

@@ -2,10 +2,13 @@
 
 What is peculiar, each with a test of its name:
 
-* Collections are read by ``POST /{entity}/search`` in pages of 200; a page may be short before the end, and pages overlap
-  without a sort order. Reading ends at an empty page and never at a short one; a record that comes twice is taken once.
-* One search shows at most 100,000 records. Past 90,000 the search begins anew from the last ``date_created``.
-* ``X-PW-TOTAL`` is an upper bound and may be missing: it is shown and nothing is decided by it.
+* Collections are read by ``POST /{entity}/search`` in pages of 200; a page may be short or empty before the end, hold nothing
+  but stubs of deleted activities, and overlap with the one before. Reading ends at an empty page that lies past the total,
+  never at a short one; a record that comes twice is taken once.
+* Page numbers shift when a record before them is deleted, and one search shows at most 100,000 records. So each search
+  begins anew from just before the last ``date_created`` read. Activities and users have no such filter: they are read by page
+  number, and more of them than one search shows is a doubt.
+* ``X-PW-TOTAL`` is an upper bound and may be missing: it only keeps a read going. Without it a count is made by reading.
 * A key sees what its owner sees and says nothing about the rest. Where the account has team permissions, a read is
   doubtful until the profile says ``sees_everything = "yes"``.
 * Leads that were converted are left out unless asked for; the spelling of the switch is unverified, so it is an option.
@@ -38,8 +41,11 @@ from steward.records import Absent, Link, RecordKey, Scalar
 
 ADDRESS = "https://api.copper.com/developer_api/v1"
 PAGE = 200
-CEILING = 90_000
-"""Records of one search after which it begins anew; the vendor's own ceiling is 100,000."""
+CEILING = 100_000
+"""Records that one search shows, however it is paged."""
+
+_UNBOUNDED = ("activities", "users")
+"""Entities without a filter on the moment of creation."""
 
 COPPER_CAPABILITIES = Capabilities(
     system="copper",
@@ -146,7 +152,7 @@ class CopperReader(VendorReader):
         For tests.
     """
 
-    connector_version = "copper/1"
+    connector_version = "copper/2"
     counts_exactly = False
 
     def __init__(
@@ -168,6 +174,7 @@ class CopperReader(VendorReader):
                 )
         self._custom: list[Mapping[str, Any]] | None = None
         self._asked_account = False
+        self._sees_part = False
 
     def access(self) -> Access:
         """Return account and user; Copper does not say what a key may."""
@@ -216,6 +223,9 @@ class CopperReader(VendorReader):
             self._custom = sorted((d for d in said if isinstance(d, dict)), key=lambda d: int(d["id"]))
         return self._custom
 
+    def _day_fields(self) -> frozenset[int]:
+        return frozenset(int(d["id"]) for d in self._definitions() if d.get("data_type") == "Date")
+
     def _ask_account(self) -> None:
         """A key of somebody with restricted teams looks exactly like one that sees all."""
         if self._asked_account:
@@ -225,51 +235,59 @@ class CopperReader(VendorReader):
         settings = said.get("settings") if isinstance(said, dict) else None
         restricted = settings.get("setting_team_permissions_enabled") if isinstance(settings, dict) else None
         if restricted is not False and self.options["sees_everything"] != "yes":
+            self._sees_part = True
             self.doubts.append("copper: the account has team permissions, so this key may see only part of the records")
 
     # reading ----------------------------------------------------------------------------------------------------
 
     def pages(self, entry: ObjectMapping, cursor: Any) -> Iterator[Page]:
-        """Yield pages; the cursor is the next page's number, the rows so far and the ``date_created`` searched from."""
-        number, rows, since = cursor or (1, 0, None)
-        last: Any = since
+        """Yield pages; the cursor is the next page's number and the ``date_created`` searched from."""
+        number, since = cursor or (1, None)
+        order = self.options["sort_by"] or "date_created"
+        windows = entry.source not in _UNBOUNDED and order == "date_created"
         while True:
             body: dict[str, Any] = {"page_number": number, "page_size": PAGE}
             if entry.source != "users":
-                body |= {"sort_by": self.options["sort_by"] or "date_created", "sort_direction": "asc"}
-                if since is not None:
-                    body["minimum_created_date"] = since
-                if entry.source == "leads" and self.options["converted_leads"] != "none":
-                    body[self.options["converted_leads"]] = True
-            found, _ = self._search(entry.source, body)
-            if not found:
+                body |= {"sort_by": order, "sort_direction": "asc"}
+            if since is not None:
+                body["minimum_created_date"] = since
+            if entry.source == "leads" and self.options["converted_leads"] != "none":
+                body[self.options["converted_leads"]] = True
+            found, total = self._search(entry.source, body)
+            if not found and number * PAGE >= min(total or 0, CEILING):
                 yield Page((), None)
                 return
-            last = found[-1].get("date_created", last)
-            number, rows = number + 1, rows + len(found)
-            if rows >= CEILING and last is not None:
-                if last == since:
-                    self.doubts.append(
-                        f"{entry.name}: more than {CEILING} records were made in one second; some may be missing"
-                    )
-                    yield Page(found, None)
-                    return
-                number, rows, since = 1, 0, last
-            yield Page(found, [number, rows, since])
+            if number * PAGE >= CEILING:
+                self.doubts.append(f"{entry.name}: more records than one search shows; some may be missing")
+                yield Page(_live(found), None)
+                return
+            begin = _begin(found) if windows else None
+            if begin is not None and (since is None or begin > since):
+                number, since = 1, begin
+            else:
+                number += 1
+            yield Page(_live(found), [number, since])
 
     def count(self, object: str) -> int:
-        """Return the upper bound that the vendor gives; 0 where it gives none."""
-        _, total = self._search(self.entry(object).source, {"page_number": 1, "page_size": 1})
-        return total or 0
+        """Return the upper bound that the vendor gives; where it gives none, how many records a read finds."""
+        entry = self.entry(object)
+        _, total = self._search(entry.source, {"page_number": 1, "page_size": 1})
+        if total is not None:
+            return total
+        return len({row.get("id") for page in self.pages(entry, None) for row in page.rows})
 
     def one(self, entry: ObjectMapping, id: str) -> Row | Absent | None:
-        """Ask for one record; 404 and the stub of a deleted activity are evidence of absence."""
+        """Ask for one record; 404 and the stub of a deleted activity are evidence of absence.
+
+        A key that may see only part of the records may be told 404 of one that is there: then it is no evidence.
+        """
         key = RecordKey(entry.name, id)
         if not _ID.fullmatch(id):
             return Absent(key, how="no Copper id")
         reply = self.wire.read("GET", f"{entry.source}/{id}")
         if reply.status == 404:
-            return Absent(key, how="404") if is_unknown_record(reply) else None
+            self._ask_account()
+            return Absent(key, how="404") if is_unknown_record(reply) and not self._sees_part else None
         row = answer(reply, self.wire)
         if not isinstance(row, dict):
             return None
@@ -283,6 +301,8 @@ class CopperReader(VendorReader):
         if filter is not None:
             for start in range(0, len(wanted), _IDS_A_SEARCH):
                 yield from self._all(child.source, {filter: wanted[start : start + _IDS_A_SEARCH]})
+        elif child.source == "activities" and self.entry(parent).source == "users":
+            yield from self._all("activities", {})  # no filter knows the author; the caller compares each row
         elif child.source == "activities":
             kind = TYPES[self.entry(parent).source]
             for id in wanted:
@@ -337,17 +357,18 @@ class CopperReader(VendorReader):
 
     def _related(self, source: str, id: int, kind: str) -> list[int]:
         reply = self.wire.read("GET", f"{source}/{id}/related/{kind}")
-        if reply.status == 404:
+        if reply.status == 404 and is_unknown_record(reply):
             return []
         return [int(link["id"]) for link in answer(reply, self.wire) if link.get("type") == TYPES[kind]]
 
     def _all(self, source: str, body: Mapping[str, Any]) -> Iterator[Row]:
         number = 1
+        sort = {} if source == "users" else {"sort_by": "date_created", "sort_direction": "asc"}
         while True:
-            found, _ = self._search(source, {**body, "page_number": number, "page_size": PAGE})
-            if not found:
+            found, total = self._search(source, {**body, **sort, "page_number": number, "page_size": PAGE})
+            if not found and number * PAGE >= min(total or 0, CEILING):
                 return
-            yield from found
+            yield from _live(found)
             number += 1
 
     def _search(self, source: str, body: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int | None]:
@@ -356,7 +377,7 @@ class CopperReader(VendorReader):
         if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
             raise unexpected(self.wire.host, reply.status, "search")
         total = reply.headers.get("x-pw-total", "")
-        return [r for r in rows if r.get("is_deleted") is not True], int(total) if total.isdigit() else None
+        return rows, int(total) if total.isdigit() else None
 
     # values -----------------------------------------------------------------------------------------------------
 
@@ -367,7 +388,10 @@ class CopperReader(VendorReader):
             if name == "address" and isinstance(value, dict):
                 flat |= {f"address_{part}": v for part, v in value.items()}
             elif name == "custom_fields" and isinstance(value, list):
-                flat |= {f"cf_{f['custom_field_definition_id']}": f.get("value") for f in value}
+                days = self._day_fields()
+                for field in value:
+                    id, held = field["custom_field_definition_id"], field.get("value")
+                    flat[f"cf_{id}"] = day(held) if id in days else held
             elif name in ("parent", "related_resource") and isinstance(value, dict):
                 flat[f"{value.get('type')}_id"] = value.get("id")
             elif name == "type" and isinstance(value, dict):
@@ -391,6 +415,17 @@ def _first(values: Sequence[Any], name: str) -> str | None:
         if isinstance(value, dict) and value.get(name):
             return str(value[name])
     return None
+
+
+def _live(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row.get("is_deleted") is not True]
+
+
+def _begin(rows: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return from when the next search is to begin: a second before the last row, in case the bound does not count itself
+    in. None where the page does not stand in order, for then rows that were made earlier may still come."""
+    made = [one for row in rows if isinstance(one := row.get("date_created"), int)]
+    return made[-1] - 1 if made and len(made) == len(rows) and made == sorted(made) else None
 
 
 def moment(value: Any) -> Scalar:

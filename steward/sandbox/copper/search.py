@@ -81,16 +81,19 @@ def search(state: State, kind: str, body: dict[str, Any], seen: tuple[str, list[
         values += seen[1]
     condition = " AND ".join(where)
     total = int(state.query(f"SELECT count(*) FROM record WHERE {condition}", *values)[0][0])  # noqa: S608 - names are literals of this module
+    if number > 1:
+        if number <= 1 + switches.empty_pages:
+            return [], total
+        number -= switches.empty_pages
     # A short page leaves rows to the next one, so that nothing is lost; an overlap gives rows of the page before again.
-    step = max(1, size - switches.short_by)
-    start = (number - 1) * step
-    again = min(start, switches.overlap_sorted if "sort_by" in body else switches.overlap)
-    stop = min(start + step, switches.ceiling)
+    given = max(1, size - switches.short_by)
+    again = switches.overlap_sorted if "sort_by" in body else switches.overlap
+    start = (number - 1) * max(1, given - again)
     if start >= min(total, switches.ceiling):
         return [], total
     rows = state.query(
         f"SELECT indexed FROM record WHERE {condition} ORDER BY {_order(kind, body)} LIMIT ? OFFSET ?",  # noqa: S608 - names are literals of this module
-        *values, min(size, stop - start + again), start - again,
+        *values, min(given, switches.ceiling - start), start,
     )  # fmt: skip
     return [json.loads(row[0]) for row in rows], total
 
@@ -110,6 +113,8 @@ def _filter(state: State, key: str, value: Any) -> tuple[str, list[Any]]:
         if not isinstance(value, int) or isinstance(value, bool):
             raise Invalid(f"{label(key)}: must be a number")
         field, sign = _BOUNDS[key]
+        if state.switches.bounds == "exclusive":
+            sign = sign[0]
         return f"{_at(field)} {sign} ?", [value]
     if key in _IDS:
         return _ids(_IDS[key], key, value)

@@ -13,6 +13,7 @@ RELATIONS = ("people.company", "opportunity.company", "opportunity.primary_conta
 FAULTS = ("429", "500", "cut_before", "cut_after")
 _CHOICES: dict[str, tuple[object, ...]] = {
     "page_size_over": ("refuse", "clamp"),
+    "bounds": ("inclusive", "exclusive"),
     "total": ("exact", "overstate", "omit"),
     "rate_body": ("empty", "envelope"),
     "second_delete": ("404", "200"),
@@ -39,6 +40,10 @@ class Switches:
         ``exact``, ``overstate`` (by ``total_extra`` rows) or ``omit``: the header ``X-PW-TOTAL``.
     short_by : int
         Rows left out at the end of every page and given on the next one.
+    empty_pages : int
+        Empty pages after the first one, before the rest follows.
+    bounds : str
+        ``inclusive`` or ``exclusive``: whether a minimum or maximum counts itself in.
     overlap, overlap_sorted : int
         Rows of the page before that come again when no ``sort_by`` was sent, and when one was.
     lag : bool
@@ -73,6 +78,8 @@ class Switches:
     total: str = "exact"
     total_extra: int = 7
     short_by: int = 0
+    empty_pages: int = 0
+    bounds: str = "inclusive"
     overlap: int = 3
     overlap_sorted: int = 0
     lag: bool = False
