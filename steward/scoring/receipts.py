@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Receipt:
     ----------
     gone : mapping of RecordKey to str
         Record → action, for records that were deleted, or merged into another.
+    emptied : mapping of RecordKey to frozenset of str
+        Record → fields that hold something else since it was anonymised, by name. It is there still, with its documents.
     started, finished : datetime
         Aware.
     """
@@ -48,6 +50,7 @@ class Receipt:
     started: datetime
     finished: datetime
     gone: dict[RecordKey, str]
+    emptied: dict[RecordKey, frozenset[str]] = field(default_factory=dict)
 
 
 def read_receipt(path: Path, trust: TrustStore, tenant: str, now: datetime) -> Receipt:
@@ -82,10 +85,13 @@ def read_receipt(path: Path, trust: TrustStore, tenant: str, now: datetime) -> R
     if hashlib.sha256(raw).hexdigest() != outcomes["sha256"]:
         raise MalformedManifestError(N_("The outcomes beside the receipt are not those that were signed."))
     gone: dict[RecordKey, str] = {}
+    emptied: dict[RecordKey, frozenset[str]] = {}
     for line in raw.splitlines():
         found = json.loads(line)
         if found["state"] in _DONE and found["action"] in _GONE:
             gone[RecordKey(found["object"], found["id"])] = found["action"]
+        elif found["state"] in _DONE and found["action"] == "anonymise":
+            emptied[RecordKey(found["object"], found["id"])] = _emptied(found["did"], path)
     return Receipt(
         said["manifestId"],
         said["system"],
@@ -94,7 +100,16 @@ def read_receipt(path: Path, trust: TrustStore, tenant: str, now: datetime) -> R
         datetime.fromisoformat(said["started"]),
         datetime.fromisoformat(said["finished"]),
         gone,
+        emptied,
     )
+
+
+def _emptied(did: Mapping[str, Any], path: Path) -> frozenset[str]:
+    if "op" not in did:  # guessing which fields went would move figures that never moved
+        raise MalformedManifestError(
+            N_("The manifest does not say which fields of which objects are anonymised, each once."), path=path.name
+        )
+    return frozenset((*did.get("removed", ()), *did.get("replaced", ())))
 
 
 def snapshots_around(ws: Workspace, receipts: Sequence[Receipt]) -> tuple[Snapshot, Snapshot | None]:

@@ -7,6 +7,7 @@ import json
 import shutil
 import sqlite3
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,13 +18,17 @@ from steward.cli import main
 from steward.crm.mapping import Mapping, parse_mapping
 from steward.crm.sql import SqlReader
 from steward.errors import AlreadyAppliedError, MalformedManifestError, ScoringError, StewardError, WrongTargetError
+from steward.manifest.format import FieldChange
+from steward.manifest_files import read_trust_folder
 from steward.policy import Policy, default_policy, parse_policy
 from steward.records import RecordKey, Snapshot
 from steward.sandbox import build_crm, demo_mapping
 from steward.scoring.history import OTHERS, Line, YearFigure, add_executions, figures_of, read_history
 from steward.scoring.receipts import Receipt, read_receipt
+from steward.signing import load_trust, read_trust
 from steward.store import FileSource, Workspace
 from tests.support import signing
+from tests.support.executor import World
 from tests.support.receipts import trust_of, write_receipt
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -198,6 +203,101 @@ def _snapshot(ws: Workspace, path: Path, mapping: Mapping, at: datetime) -> Snap
         reader.close()
 
 
+def test_who_is_anonymised_by_the_executor_keeps_the_figures_of_the_segment(tmp_path: Path) -> None:
+    """A manifest, the executor, its receipt: some contacts lose their country, others go, and every country's years stay.
+
+    By token, which leaves another text in every record; the other methods leave an empty one, as in the test after this.
+    """
+    url = f"sqlite:///{tmp_path / 'crm.sqlite'}"
+    build_crm(url, customers=1_000, seed=5)
+    world = World(tmp_path, url)
+    policy = policy_with('\n[history]\nsmallest = 5\nsegments = { contact = "country" }\n', "demo")
+    ids = sorted(k.id for k, r in world.records().items() if k.object == "contact" and not r.deleted)
+    anonymised, deleted = set(ids[::4] + ids[1::4] + ids[2::4]), set(ids[3::4])
+    with Workspace.open(tmp_path / "w", create=True) as ws:
+        before = _snapshot(ws, tmp_path / "crm.sqlite", world.mapping, BEFORE)
+        actions = {RecordKey("contact", i): "anonymise" for i in anonymised} | {
+            RecordKey("contact", i): "delete" for i in deleted
+        }
+        fields = (FieldChange(field="country", method="token"), FieldChange(field="last_name", method="token"))
+        manifest = world.manifest(actions, anonymise={"contact": fields})
+        with world.executor() as executor:
+            path = executor.apply(manifest).receipt
+        said = read_trust_folder(world.folder / "trust")
+        now_ = datetime.now(UTC)
+        receipt = read_receipt(path, load_trust(said, pin=read_trust(said[0])[1], now=now_), world.mapping.tenant, now_)
+        assert len(receipt.emptied) > 100 and all("country" in f for k, f in receipt.emptied.items() if k.id in anonymised)
+        assert receipt.gone and not set(receipt.gone) & set(receipt.emptied)
+        added = add_executions(ws, [receipt], policy)
+        assert added.withheld == () and list(added.lines) == read_history(ws)
+        after = _snapshot(ws, tmp_path / "crm.sqlite", world.mapping, datetime.now(UTC))
+        was, now, lines = figures_of(ws, before, policy), figures_of(ws, after, policy), read_history(ws)
+        taken = [x for x in lines if x.records < 0]
+        assert taken and {x.segment for x in taken} == {""} and {x.customers_of for x in taken} == {"contact"}
+        assert all(abs(x.customers) >= 5 for x in lines)
+        assert {f.segment for f in now if f.customers_of == "contact"} > {""}
+        # Of every country and year that has a line of its own, and is in no other, the figures are what they were.
+        old, new = segments(was), segments(now)
+        exact, rough = defaultdict(list), set()
+        for x in lines:
+            if x.segment == OTHERS or x.first_year != x.last_year:
+                rough |= {(x.customers_of, x.figure, y) for y in range(x.first_year, x.last_year + 1)}
+            exact[x.customers_of, x.figure, x.first_year, x.segment].append(x)
+        kept = 0
+        for place in {p for p in (*old, *new) if p[0] == "contact" and p[:3] not in rough}:
+            n, worth = new.get(place, (0, Decimal(0)))
+            n, worth = n + sum(x.records for x in exact[place]), worth + sum((x.amount or 0 for x in exact[place]), Decimal(0))
+            assert (n, worth) == old.get(place, (0, Decimal(0))), place
+            kept += place not in new or new[place] != old.get(place)
+        assert kept > 20
+        for figure in {f.figure for f in was}:  # and over all of them nothing is lost or counted twice
+            mine = [[x for x in found if (x.customers_of, x.figure) == ("contact", figure)] for found in (was, now, lines)]
+            counts = [sum(x.records for x in found) for found in mine]
+            worths = [sum((x.amount or 0 for x in found), Decimal(0)) for found in mine]
+            assert counts[0] == counts[1] + counts[2] and worths[0] == worths[1] + worths[2]
+
+
+@pytest.mark.real_data
+def test_northwind_keeps_the_countries_of_those_who_were_anonymised(tmp_path: Path, real_data: Path) -> None:
+    mapping = parse_mapping((ROOT / "steward/crm/examples/northwind.toml").read_text(encoding="utf-8"))
+    policy = policy_with(NORTHWIND)
+    with (real_data / "crm_northwind/customers.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream))
+    emptied = {r[0] for r in rows[1:] if r[8] in ("Germany", "USA", "France")}
+    gone = {r[0] for r in rows[1:] if r[8] == "Brazil"}
+    folder = tmp_path / "after"
+    shutil.copytree(real_data / "crm_northwind", folder)
+    with (folder / "customers.csv").open("w", encoding="utf-8", newline="") as stream:
+        left = [[*r[:8], "", *r[9:]] if r[0] in emptied else r for r in rows[1:] if r[0] not in gone]
+        csv.writer(stream).writerows([rows[0], *left])
+
+    def receipt(number: int, ids: set[str], field: str) -> Receipt:
+        went = {RecordKey("customer", i): "hard_delete" for i in gone} if number == 1 else {}
+        mine = {RecordKey("customer", i): frozenset({field, "Phone"}) for i in ids}
+        return replace(done(went, "northwind", f"01JD000000000000000000000{number}"), emptied=mine)
+
+    with Workspace.open(tmp_path / "w", create=True) as ws:
+        before = ws.take_snapshot(FileSource(real_data / "crm_northwind", mapping=mapping), taken_at=BEFORE)
+        assert add_executions(ws, [receipt(2, emptied, "ContactName")], policy).lines == ()  # the country was not touched
+        with pytest.raises(ScoringError, match="Only 3 customers"):
+            add_executions(ws, [receipt(3, set(sorted(emptied)[:3]), "Country")], policy)
+        assert read_history(ws) == []
+        add_executions(ws, [receipt(1, emptied, "Country")], policy)
+        lines = read_history(ws)
+        after = ws.take_snapshot(FileSource(folder, mapping=mapping), taken_at=AFTER)
+        was, now = figures_of(ws, before, policy), figures_of(ws, after, policy)
+        assert by_year(now, lines) == by_year(was)
+        old, new = segments(was), segments(now)
+        assert any(p[3] == "" for p in new) and not any(p[3] == "" for p in old)
+        for x in lines:
+            place = (x.customers_of, x.figure, x.first_year, x.segment)
+            n, worth = new.get(place, (0, Decimal(0)))
+            new[place] = (n + x.records, worth + (x.amount or 0))
+        assert {p: v for p, v in new.items() if v != (0, 0)} == old  # every country and year, to the last digit
+        assert {x.segment for x in lines} == {"Germany", "USA", "France", "Brazil", ""}
+        assert all(abs(x.customers) >= 5 for x in lines)
+
+
 @pytest.mark.real_data
 def test_too_few_are_refused_and_several_executions_go_together(tmp_path: Path, real_data: Path) -> None:
     mapping = parse_mapping((ROOT / "steward/crm/examples/northwind.toml").read_text(encoding="utf-8"))
@@ -231,6 +331,9 @@ def test_a_receipt_must_be_signed_by_an_executor_of_the_tenant(tmp_path: Path) -
     outcomes = next(tmp_path.glob("*.outcomes.ndjson"))
     outcomes.write_bytes(outcomes.read_bytes().replace(b'"1"', b'"3"'))
     with pytest.raises(MalformedManifestError, match="not those that were signed"):
+        read_receipt(path, trust_of(), "t", signing.NOW)
+    path = write_receipt(tmp_path, {RecordKey("contact", "1"): "anonymise"}, **times)  # which does not say what it emptied
+    with pytest.raises(MalformedManifestError, match="anonymised"):
         read_receipt(path, trust_of(), "t", signing.NOW)
     path = write_receipt(tmp_path, gone, **times, signer="bob")
     with pytest.raises(StewardError):

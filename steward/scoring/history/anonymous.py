@@ -4,7 +4,7 @@ Pure: contributions in, lines out. A line stands for at least ``smallest`` diffe
 than ``largest_percent`` of its amount (the dominance rule of official statistics). What is smaller is put together, never
 left out: first the small segments of a year into ``*``, then ``*`` with the smallest segment, then whole years with their
 neighbours. So the sum over all lines is the sum over all contributions, and no line is the difference of two others, for no
-totals are written beside the parts.
+totals are written beside the parts (but those of anonymised customers, whose parts are all there: ``moved_lines``).
 
 Left to others: whose contributions (``figures``), keeping the lines (``table``).
 """
@@ -48,6 +48,7 @@ class Line:
     segment : str
         ``*`` for all that are not named.
     customers, records : int
+        Negative where the line takes from the empty segment what anonymised customers left in it (``moved_lines``).
     amount : Decimal or None
         None where the figure has no worth, or no row of it had.
     """
@@ -127,6 +128,24 @@ def lines_of(
             for s, c in cells
         ]  # fmt: skip
     return sorted(lines, key=lambda x: (x.customers_of, x.figure, x.first_year, x.last_year, x.segment)), withheld
+
+
+def moved_lines(lines: Iterable[Line]) -> list[Line]:
+    """Return lines of customers who stay, but without their segment, and for each span of years one that takes them out again.
+
+    Anonymised customers keep their documents, which reports now find in the empty segment. Their figures are written to the
+    segment they were in, and taken from the empty one, so that both read as before. What is taken is the sum of what is
+    written and tells nothing more; therefore moved and deleted customers never share a line.
+    """
+    written = list(lines)
+    taken: dict[tuple[str, str, int, int], list[Line]] = defaultdict(list)
+    for line in written:
+        taken[line.customers_of, line.figure, line.first_year, line.last_year].append(line)
+    for place, parts in taken.items():
+        amounts = [p.amount for p in parts if p.amount is not None]
+        amount = -sum(amounts, Decimal(0)) if amounts else None
+        written.append(Line(*place, "", -sum(p.customers for p in parts), -sum(p.records for p in parts), amount))
+    return sorted(written, key=lambda x: (x.customers_of, x.figure, x.first_year, x.last_year, x.segment))
 
 
 def _years(parts: list[Contribution], smallest: int, largest: float) -> list[tuple[str, _Cell]] | None:

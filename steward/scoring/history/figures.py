@@ -3,7 +3,8 @@
 A figure counts the rows of one object of business (orders, invoices, lines of orders) by the year of their business date, and
 adds up their worth. A row belongs to every customer that its chains of references lead to; its date is its own, or that of
 the first record on its way that has one. What goes with a set of records is every row that leads to a customer before and
-does not after: because the customer went, the row itself went, or a record between them.
+does not after: because the customer went, the row itself went, or a record between them. What moves are rows that stay with a
+customer who was anonymised out of a segment.
 
 Left to others: which lines may be written (``anonymous``), keeping them (``table``).
 """
@@ -11,6 +12,7 @@ Left to others: which lines may be written (``anonymous``), keeping them (``tabl
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as Pairs
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -29,6 +31,8 @@ from steward.store.sql import quote
 
 BUSINESS = ("deal", "order", "invoice", "payment", "contract")
 _GONE = "_steward_gone"
+_PSEUDONYM = "^anon-[0-9a-f]{16}$"
+"""What anonymising by a token leaves: another one in every record, so it is no segment (``steward.executor.effects``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,42 @@ def contributions(ws: Workspace, snapshot: Snapshot, policy: Policy, gone: Itera
                     f"ANTI JOIN ({after}) a ON a.target = b.target AND a.row = b.row GROUP BY ALL ORDER BY ALL"
                 ).fetchall()
             ]
+    finally:
+        connection.close()
+    return found
+
+
+def moves(
+    ws: Workspace, snapshot: Snapshot, policy: Policy, gone: Iterable[RecordKey], emptied: Pairs[RecordKey, frozenset[str]]
+) -> list[Contribution]:
+    """Return what leaves its segment because the customer was anonymised, per customer, year and segment it was in.
+
+    Only rows that stay count (the others are ``contributions``), and only customers whose segment was among the fields that
+    anonymising changed. Those that had none stay where they are.
+
+    Parameters
+    ----------
+    gone : iterable of RecordKey
+        As for ``contributions``.
+    emptied : mapping of RecordKey to frozenset of str
+        Anonymised record → names of the changed fields.
+    """
+    segments = policy.history.segments
+    moved = {(k.object, k.id) for k, fields in emptied.items() if k.object in segments and segments[k.object] in fields}
+    if not moved:
+        return []
+    connection = ws.connection.cursor()
+    try:
+        _register_gone(connection, gone)
+        found = [
+            Contribution(customers_of, figure, str(target), int(year), str(segment), int(records), amount)
+            for customers_of, figure, rows in _all(ws, snapshot, policy, without_gone=True)
+            for target, year, segment, records, amount in connection.execute(
+                f"SELECT target, year, segment, count(DISTINCT row), sum(amount) FROM ({rows}) WHERE segment <> '' "  # noqa: S608
+                "GROUP BY ALL ORDER BY ALL"
+            ).fetchall()
+            if (customers_of, str(target)) in moved
+        ]
     finally:
         connection.close()
     return found
@@ -163,7 +203,7 @@ def _way(
             object=customer.name,
             column=column,
         )
-    segment = f"coalesce(trim(c.{quote(column)}), '')" if column else "''"
+    segment = f"regexp_replace(coalesce(trim(c.{quote(column)}), ''), '{_PSEUDONYM}', '')" if column else "''"
     return (
         f"SELECT c._id AS target, p0._id AS row, year({dated}) AS year, {segment} AS segment, {worth} AS amount "
         f"{' '.join(sql)} WHERE {dated} IS NOT NULL"

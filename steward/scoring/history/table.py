@@ -1,4 +1,4 @@
-"""The history table of a workspace: lines about customers that are gone, added once per execution.
+"""The history table of a workspace: lines about customers that are gone or lost their segment, added once per execution.
 
 An execution is named by the ids of its manifests, so that the same receipts never count twice. Lines are only ever added.
 
@@ -14,8 +14,9 @@ from decimal import Decimal
 from steward.errors import AlreadyAppliedError, ScoringError
 from steward.messages import N_
 from steward.policy import Policy
-from steward.scoring.history.anonymous import Line, lines_of
-from steward.scoring.history.figures import contributions
+from steward.records import RecordKey
+from steward.scoring.history.anonymous import Line, lines_of, moved_lines
+from steward.scoring.history.figures import contributions, moves
 from steward.scoring.receipts import Receipt, snapshots_around
 from steward.store import Workspace
 
@@ -61,9 +62,21 @@ def add_executions(ws: Workspace, receipts: Sequence[Receipt], policy: Policy, *
             raise AlreadyAppliedError(N_("What went with manifest {id} is in the history already."), id=receipt.manifest_id)
     before, _after = snapshots_around(ws, receipts)
     gone = {key for receipt in receipts for key, action in receipt.gone.items() if action != "merge_into"}
+    emptied: dict[RecordKey, frozenset[str]] = {}
+    for receipt in receipts:
+        for key, fields in receipt.emptied.items():
+            emptied[key] = emptied.get(key, frozenset()) | fields
     rules = policy.history
     lines, withheld = lines_of(
         contributions(ws, before, policy, gone), smallest=rules.smallest, largest_percent=rules.largest_percent
+    )
+    moved, too_few = lines_of(
+        moves(ws, before, policy, gone, emptied), smallest=rules.smallest, largest_percent=rules.largest_percent
+    )
+    withheld += too_few
+    lines = sorted(
+        (*lines, *moved_lines(moved)),
+        key=lambda x: (x.customers_of, x.figure, x.first_year, x.last_year, x.segment, x.customers, x.records),
     )
     if withheld and not withhold:
         raise ScoringError(
