@@ -38,7 +38,7 @@ from steward.crm.vendor import Access, VendorReader, clock_of, switches
 from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, refused, unexpected
 from steward.errors import ThrottledError, UsageError
 from steward.messages import N_
-from steward.records import Absent, RecordKey, Scalar
+from steward.records import Absent, Record, RecordKey, Scalar
 
 ADDRESS = "https://open.fxiaoke.com"
 PAGE = 100
@@ -147,7 +147,6 @@ class FxiaokeReader(VendorReader):
         """Yield pages in the order of ``_id``, first what a plain query shows, then what is voided."""
         passes = ["plain", "void"] if entry.soft_delete is not None and self.options["voided"] == "ask" else ["plain"]
         stage, last = cursor or (passes[0], None)
-        came = cursor is not None
         while True:
             filters = [] if stage == "plain" else [condition("life_status", "EQ", [VOID])]
             if last is not None:
@@ -155,15 +154,21 @@ class FxiaokeReader(VendorReader):
             rows = self._query(entry, filters)
             if not rows:
                 if stage == passes[-1]:
-                    if entry.source == "PersonnelObj" and not came:
-                        self.doubts.append("fxiaoke: PersonnelObj shows nobody; it is hidden from this employee")
                     yield Page((), None)
                     return
                 stage, last = "void", None
                 continue
-            came = True
             last = self._ascended(rows, last)
             yield Page(rows, [stage, last])
+
+    def scan(self, object: str, *, batch: int = 5_000) -> Iterator[list[Record]]:
+        """Yield every record once; employees of whom none is shown are a doubt, also where the read was resumed."""
+        came = False
+        for records in super().scan(object, batch=batch):
+            came = True
+            yield records
+        if not came and self.entry(object).source == "PersonnelObj":
+            self.doubts.append("fxiaoke: PersonnelObj shows nobody; it is hidden from this employee")
 
     def count(self, object: str) -> int:
         """Return the total of a plain query, which may hold voided records or not."""

@@ -71,7 +71,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with serve(create_app(customers=1_500, seed=3)) as at:
+    with serve(create_app(customers=460, seed=3)) as at:
         yield at
 
 
@@ -214,7 +214,7 @@ def test_pages_by_id_give_every_record_once_and_ids_have_two_shapes(client: Clie
         found += page
         if len(page) < 100:
             break
-    assert found == sorted(client.stored("ContactObj")) and len(found) == 1_500
+    assert found == sorted(client.stored("ContactObj")) and len(found) == 460
     assert {len(key) for key in found} == {24, 32}
 
 
@@ -285,7 +285,7 @@ def test_a_bad_filter_is_refused_or_fails_open_by_switch(client: Client) -> None
     filters = [{"field_name": "nothing", "operator": "EQ", "field_values": ["x"]}]
     assert client.query("AccountObj", filters=filters)["errorCode"] == 15002
     client.control("switches", unknown_filter_ignored=True)
-    assert len(client.first("AccountObj", 100, filters=filters)) == 100
+    assert client.first("AccountObj", 100, filters=filters) == client.first("AccountObj", 100) != []
     assert (
         client.query("AccountObj", filters=[{"field_name": "name", "operator": "IS NOT", "field_values": []}])["errorCode"]
         == 15002

@@ -67,7 +67,7 @@ class Sandbox:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Sandbox]:
-    app = create_app(customers=1_200, seed=5)
+    app = create_app(customers=820, seed=5)
     app.state.world.clock.freeze()
     with serve(app) as address:
         yield Sandbox(app.state.world, address)
@@ -182,7 +182,7 @@ def test_a_token_refused_twice_is_a_denial(sandbox: Sandbox) -> None:
 def test_a_throttled_call_waits_and_goes_on(sandbox: Sandbox, code: int) -> None:
     sandbox.world.switches.limit_code, sandbox.world.switches.calls_per_window = code, 4
     with sandbox.reader(**SEES) as reader:
-        assert len(everything(reader, "contact")) > 1_000
+        assert len(everything(reader, "contact")) > 800
     assert sandbox.clock.slept > 20
 
 
@@ -273,7 +273,7 @@ def test_trap_a_void_filter_that_fails_open_gives_no_record_twice(sandbox: Sandb
 
 def test_trap_a_child_filter_that_fails_open_links_nothing_wrong(sandbox: Sandbox) -> None:
     sandbox.world.switches.ignored_filters = ["account_id", "account__c"]
-    parents = list(sandbox.stored("AccountObj"))[:25]
+    parents = list(sandbox.stored("AccountObj"))[:3]
     with sandbox.reader(**SEES) as reader:
         assert reader.children("company", parents) == expected_children(sandbox, reader, parents)
 
@@ -336,11 +336,12 @@ def test_trap_what_an_employee_may_not_see_is_not_absent(sandbox: Sandbox) -> No
         assert other not in reader.fetch("contact", [other])
 
 
-def test_trap_invisible_employees_are_a_doubt(sandbox: Sandbox) -> None:
+def test_trap_invisible_employees_are_a_doubt_after_a_resume_too(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.world.switches.personnel_visible = False
-    with sandbox.reader(**SEES) as reader:
-        assert not reader.doubts and everything(reader, "user") == {}
-        assert any("PersonnelObj" in doubt for doubt in reader.doubts)
+    for _ in range(2):
+        with sandbox.reader(kept=tmp_path, **SEES) as reader:
+            assert not reader.doubts and everything(reader, "user") == {}
+            assert any("PersonnelObj" in doubt for doubt in reader.doubts)
 
 
 def test_trap_an_employee_is_fetched_by_number_not_by_record_id(sandbox: Sandbox) -> None:
