@@ -5,14 +5,21 @@ One test per line of the checklist, and both settings of every switch that stand
 
 from __future__ import annotations
 
+import json
+import re
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from steward.sandbox.fxiaoke import create_app
+from steward.sandbox.fxiaoke.world import FAULTS, Switches
 from tests.support.vendor_sandbox import serve
 
 V2, CUSTOM = "/cgi/crm/v2/data/", "/cgi/crm/custom/v2/data/"
@@ -539,3 +546,27 @@ def test_the_state_outlives_the_server(tmp_path: Any) -> None:
         client = Client(at)
         assert client.stored("AccountObj") == before and before[key]["life_status"] == "invalid"
         client.http.close()
+
+
+# ------------------------------------------------------------------------------------------------ the command, the page of the manual
+
+
+def test_the_command_serves_until_it_is_stopped(tmp_path: Path) -> None:
+    words = ["sandbox", "fxiaoke", "--customers", "30", "--state", str(tmp_path / "s.sqlite"), "--json", "--quiet"]
+    with subprocess.Popen([sys.executable, "-m", "steward.cli", *words], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = ""
+        while not said.endswith("}\n"):
+            line = process.stdout.readline()
+            assert line, "the sandbox ended"
+            said += line
+        with httpx.Client(base_url=json.loads(said)["address"], transport=httpx.HTTPTransport(retries=5)) as http:
+            assert "Fxiaoke sandbox" in http.get("/").text
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def test_the_manual_names_every_switch_fault_and_lever() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "sandbox-fxiaoke.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_]+)`", text))
+    assert Switches().shown().keys() | set(FAULTS) | {"edit", "erase", "clock", "records", "requests"} <= named
