@@ -137,6 +137,7 @@ class World:
         hard: Iterable[str] = (),
         anonymise: Mapping[str, Any] | None = None,
         reassign_to: Mapping[str, str] | None = None,
+        singles: Sequence[Sequence[Link]] = (),
     ) -> Path:
         """Draft a manifest by decisions from the CRM as it is now, sign it, return its folder."""
         records = self.records()
@@ -184,6 +185,7 @@ class World:
             dict.fromkeys(records, ()), children, rules, objects=self.mapping.objects,
             proposer=Proposer(person="ada", tool="steward", notebook_digest=None), now=whole_second(now),
             manifest_id=new_manifest_id(os.urandom(8) + self.nonce.to_bytes(8, "big")), trust_version=1, sandbox=True, sizes=sizes,
+            singles=singles,
         )  # fmt: skip
         self.held = made.held_back
         folder = write_draft(self.folder / "manifests", made)
