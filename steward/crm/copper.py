@@ -7,7 +7,7 @@ What is peculiar, each with a test of its name:
   never at a short one; a record that comes twice is taken once.
 * Page numbers shift when a record before them is deleted, and one search shows at most 100,000 records. So each search
   begins anew from just before the last ``date_created`` read. Activities and users have no such filter: they are read by page
-  number, and more of them than one search shows is a doubt.
+  number; more of them than one search shows is a doubt, and so is a total that falls meanwhile.
 * ``X-PW-TOTAL`` is an upper bound and may be missing: it only keeps a read going. Without it a count is made by reading.
 * A key sees what its owner sees and says nothing about the rest. Where the account has team permissions, a read is
   doubtful until the profile says ``sees_everything = "yes"``.
@@ -241,8 +241,8 @@ class CopperReader(VendorReader):
     # reading ----------------------------------------------------------------------------------------------------
 
     def pages(self, entry: ObjectMapping, cursor: Any) -> Iterator[Page]:
-        """Yield pages; the cursor is the next page's number and the ``date_created`` searched from."""
-        number, since = cursor or (1, None)
+        """Yield pages; the cursor is the next page's number, the ``date_created`` searched from and the total told."""
+        number, since, told = cursor or (1, None, None)
         order = self.options["sort_by"] or "date_created"
         windows = entry.source not in _UNBOUNDED and order == "date_created"
         while True:
@@ -254,6 +254,11 @@ class CopperReader(VendorReader):
             if entry.source == "leads" and self.options["converted_leads"] != "none":
                 body[self.options["converted_leads"]] = True
             found, total = self._search(entry.source, body)
+            if not windows and told is not None and total is not None and total < told:
+                self.doubts.append(f"{entry.name}: records went away during the read, so pages shifted; some may be missing")
+                told = None  # said once
+            elif total is not None:
+                told = total
             if not found and number * PAGE >= min(total or 0, CEILING):
                 yield Page((), None)
                 return
@@ -266,7 +271,7 @@ class CopperReader(VendorReader):
                 number, since = 1, begin
             else:
                 number += 1
-            yield Page(_live(found), [number, since])
+            yield Page(_live(found), [number, since, told])
 
     def count(self, object: str) -> int:
         """Return the upper bound that the vendor gives; where it gives none, how many records a read finds."""

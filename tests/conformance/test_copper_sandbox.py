@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,6 +213,60 @@ def test_a_delete_treats_children_as_switched(box: Sandbox, policy: str) -> None
         assert now.status_code == 404
     else:
         assert now.json()["company_id"] == (parent if policy == "orphan" else None)
+
+
+CHILDREN = {
+    "opportunity.company": ("opportunities", "companies", "company_id"),
+    "opportunity.primary_contact": ("opportunities", "people", "primary_contact_id"),
+    "task.related": ("tasks", "people", "related_resource"),
+    "activity.parent": ("activities", "people", "parent"),
+}
+
+
+@pytest.mark.parametrize("policy", ["orphan", "null", "cascade", "refuse"])
+@pytest.mark.parametrize("relation", sorted(CHILDREN))
+def test_every_relation_has_its_own_policy(box: Sandbox, relation: str, policy: str) -> None:
+    kind, parent_kind, field = CHILDREN[relation]
+    child, parent = next(
+        (body, value["id"] if isinstance(value, dict) else value)
+        for body in box.state.all(kind)
+        if (value := body[field]) and (not isinstance(value, dict) or value["type"] == "person")
+    )
+    box.control("switches", {"on_delete": {relation: policy}}, "PUT")
+    answer = box.call("DELETE", f"/{parent_kind}/{parent}")
+    now = box.call("GET", f"/{kind}/{child['id']}")
+    if policy == "refuse":
+        problem(answer)
+        assert now.json()[field] == child[field]
+    elif policy == "cascade":
+        assert now.status_code == 404 or now.json() == {"id": child["id"], "is_deleted": True}
+    else:
+        assert now.json()[field] == (child[field] if policy == "orphan" else None)
+
+
+def test_files_are_listed_and_deleted(box: Sandbox) -> None:
+    file = box.call("GET", "/people/1/files").json()[0]["id"]
+    said = box.call("DELETE", f"/people/1/files/{file}").json()
+    assert said == {"removed": True, "resource": {"id": file, "type": "filedocument"}}
+    assert box.call("GET", "/people/1/files").json() == []
+    assert box.call("DELETE", f"/people/1/files/{file}").status_code == 404
+
+
+def test_the_command_serves_until_it_is_stopped() -> None:
+    words = [sys.executable, "-m", "steward.cli", "sandbox", "copper", "--customers", "20", "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        said = b""
+        while b"http://127.0.0.1:" not in said or b"}" not in said:
+            line = process.stdout.readline()
+            assert line, process.stderr.read() if process.stderr else b""
+            said += line
+        address = json.loads(said[said.index(b"{") :])["address"]
+        page = httpx.get(address + "/")
+        assert "X-PW-AccessToken" in page.text
+        assert httpx.get(address + "/developer_api/v1/users/me").status_code == 401
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
 
 
 def test_relations_keep_their_limits(box: Sandbox) -> None:

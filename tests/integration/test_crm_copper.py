@@ -155,6 +155,15 @@ def test_a_delete_during_the_read_hides_no_other_record(box: Sandbox, reader: Op
     assert there(box, "people") <= set(found)
 
 
+def test_activities_that_go_away_during_the_read_are_a_doubt(box: Sandbox, reader: Open) -> None:
+    first = box.search("activities", sort_by="date_created", page_size=1)[0]["id"]
+    one = reader(transport=Between("/activities/search", 2, lambda: box.call("DELETE", f"/activities/{first}")))
+    every(one, "activity")
+    assert len(one.doubts) == 1
+    every(calm := reader(), "activity")
+    assert calm.doubts == []
+
+
 def test_a_thousand_records_of_one_second_are_all_read(box: Sandbox, reader: Open) -> None:
     for body in list(box.state.all("people")):
         box.state.put("people", {**body, "date_created": 1_700_000_000})
@@ -359,6 +368,20 @@ def test_a_wrong_key_is_refused_without_being_told(box: Sandbox, reader: Open, m
     with pytest.raises(DeniedError) as error:
         every(one, "contact")
     assert ADMIN_KEY not in str(error.value)
+
+
+def test_a_token_reads_as_a_key_does(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COPPER_BEARER", box.state.token(1))
+    profile = Profile(
+        system="copper",
+        tenant="default",
+        environment="production",
+        address=box.base,
+        read={"bearer": "${COPPER_BEARER}"},
+        name="t",
+    )
+    with CopperReader(profile, MAPPING, clock=Virtual()) as one:
+        assert set(one.fetch("contact", ["3"])) == {"3"}
 
 
 def test_access_says_organisation_and_user(box: Sandbox, reader: Open) -> None:
