@@ -7,7 +7,11 @@ does not move when somebody renames an alias. What is peculiar, each with a test
   row is compared here.
 * Pages are ascending by id and have no total; a page may be cut by a limit nobody states, so reading ends at an empty
   page and never at a short one, and a page that does not move on is refused.
-* The file links of an attachment change with every read: names, sizes and types are the value, links are not.
+* The file links of an attachment change with every read: names, sizes and types are the value, links are not; that holds
+  inside a subform too.
+* An alias may change while a form is read, and a field then comes under another name, or two swap theirs. Rows are put
+  under their widget names page by page, an unknown name makes the form be described again, and a form that is described
+  otherwise at the end than at the beginning leaves a doubt.
 * ``lookup`` fields point nowhere in particular and may dangle; the mapping says which form they mean.
 * There is no count. Reading to the empty page is the only proof of completeness.
 * A key sees the whole company as far as its scopes go; what it may not see answers with a code, never with silence.
@@ -69,8 +73,13 @@ _ID = re.compile(r"[0-9a-f]{24}")
 
 _WAIT = frozenset({8303, 8304, 4012, 9004, 9007})
 _DENIED = frozenset({1058, 4025, 8302, 8017, 8301, 17018, 17052, 17053, 17054, 30002, 7103, 7206, 7212, 7221})
+_BAD_KEY = frozenset({8017, 8301, 17018, 17052})
 _NO_FORM = frozenset({2004, 3000})
+_BAD_FILTER = 4815
 NO_RECORD = 4001
+
+_KNOWN = frozenset({*SYSTEM, "appId", "entryId", "deleter", "deleteTime", "ext"})
+"""What a row carries beside its widgets."""
 
 _FILES = frozenset({"image", "upload", "signature"})
 _FILTERED = frozenset({"lookup", "user", "text", "combo", "radiogroup"})
@@ -101,6 +110,7 @@ class JiandaoyunReader(VendorReader):
         self.capabilities = JIANDAOYUN_CAPABILITIES
         super().__init__(mapping, open_wire(profile, transport=transport, clock=clock), kept=kept)
         self._widgets: dict[str, list[Mapping[str, Any]]] = {}
+        self._renamed: set[str] = set()
         for entry in mapping.objects.values():
             form_of(entry)
 
@@ -110,6 +120,8 @@ class JiandaoyunReader(VendorReader):
         for entry in self.mapping.objects.values():
             reply = self.wire.read("POST", "v5/app/entry/widget/list", json=form_of(entry))
             headers = dict(reply.headers)
+            if code_of(reply) in _BAD_KEY:
+                raise refused(self.wire.host, reply.status, str(code_of(reply)))
             if code_of(reply) in _DENIED | _NO_FORM:
                 missing.append(entry.name)
         return Access(clock_seconds=clock_of(headers), missing=tuple(missing))
@@ -126,20 +138,26 @@ class JiandaoyunReader(VendorReader):
         return (*SYSTEM, *(str(w["widgetName"]) for w in self.widgets(entry)))
 
     def pages(self, entry: ObjectMapping, cursor: Any) -> Iterator[Page]:
-        """Yield pages ascending by id; the cursor is the last id seen."""
+        """Yield pages ascending by id; the cursor is the last id seen. Rows are under their widget names already."""
+        before = _names(self._describe_again(entry))
         last: str | None = cursor
-        while True:
-            rows = self._list(entry, last, None)
-            if not rows:
-                yield Page((), None)
-                return
+        for rows in self._walk(entry, last, None):
+            yield Page(rows, str(rows[-1]["_id"]))
+        if _names(self._describe_again(entry)) != before or entry.name in self._renamed:
+            self._renamed.discard(entry.name)
+            self.doubts.append(f"{entry.name}: its fields were renamed while it was read")
+        yield Page((), None)
+
+    def _walk(self, entry: ObjectMapping, last: str | None, filter: Mapping[str, Any] | None) -> Iterator[list[dict[str, Any]]]:
+        """Yield filled pages behind ``last``, refusing pages that do not move on."""
+        while rows := self._list(entry, last, filter):
             ids = [str(r.get("_id", "")) for r in rows]
             if ids != sorted(set(ids)) or (last is not None and ids[0] <= last):
                 raise SchemaMismatchError(
                     N_("{object}: the pages do not move on in the order of ids; records could be lost."), object=entry.name
                 )
             last = ids[-1]
-            yield Page(rows, last)
+            yield rows
 
     def count(self, object: str) -> int:
         """Return 0: the vendor counts nothing."""
@@ -155,22 +173,34 @@ class JiandaoyunReader(VendorReader):
         if code_of(reply) == NO_RECORD:
             return Absent(key, how=str(NO_RECORD))
         row = answer(reply, self.wire).get("data")
-        return row if isinstance(row, dict) and row.get("_id") == id else None
+        return self._by_widget(entry, row) if isinstance(row, dict) and row.get("_id") == id else None
 
     def referring(self, child: ObjectMapping, column: str, ids: Sequence[str]) -> Iterator[Row]:
         """Yield rows of the child's form; those that refer to ``ids`` are among them, whether the filter works or not."""
-        kind = next((str(w.get("type")) for w in self.widgets(child) if w["widgetName"] == column), "")
+        widget = next((w for w in self._describe_again(child) if w["widgetName"] == column), None)
+        kind = str(widget.get("type")) if widget is not None else ""
         wanted = [i for i in ids if i]
-        if kind not in _FILTERED:
-            for page in self.pages(child, None):
-                yield from page.rows
+        if widget is not None and kind in _FILTERED and wanted:
+            yield from self._filtered(child, column, str(widget.get("name") or column), kind, wanted)
             return
+        for rows in self._walk(child, None, None):
+            yield from rows
+
+    def _filtered(self, child: ObjectMapping, column: str, said: str, kind: str, wanted: Sequence[str]) -> Iterator[Row]:
+        """Ask with a filter, by the name the wire knows; once it lets others through it is off, and one whole read does."""
         for start in range(0, len(wanted), _IN):
-            condition = {"field": column, "type": kind, "method": "in", "value": wanted[start : start + _IN]}
-            last: str | None = None
-            while rows := self._list(child, last, {"rel": "and", "cond": [condition]}):
-                yield from rows
-                last = str(rows[-1]["_id"])
+            some = wanted[start : start + _IN]
+            condition = {"field": said, "type": kind, "method": "in", "value": some}
+            asked = set(some)
+            try:
+                for rows in self._walk(child, None, {"rel": "and", "cond": [condition]}):
+                    if any(plain(kind, r.get(column)) not in asked for r in rows):
+                        raise _FilterOffError
+                    yield from rows
+            except _FilterOffError:
+                for rows in self._walk(child, None, None):
+                    yield from rows
+                return
 
     def _list(self, entry: ObjectMapping, last: str | None, filter: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         body: dict[str, Any] = {**form_of(entry), "limit": PAGE}
@@ -179,32 +209,78 @@ class JiandaoyunReader(VendorReader):
         if filter is not None:
             body["filter"] = filter
         reply = self.wire.read("POST", "v5/app/entry/data/list", json=body)
+        if filter is not None and code_of(reply) == _BAD_FILTER:
+            raise _FilterOffError
         rows = answer(reply, self.wire).get("data")
         if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
             raise unexpected(self.wire.host, reply.status, "list")
-        return rows
+        return [self._by_widget(entry, r) for r in rows]
+
+    def _describe_again(self, entry: ObjectMapping) -> list[Mapping[str, Any]]:
+        self._widgets.pop(entry.name, None)
+        return self.widgets(entry)
+
+    def _by_widget(self, entry: ObjectMapping, row: Row) -> dict[str, Any]:
+        """Return a row under widget names, its subforms' columns too; describe the form again for a name not known."""
+        names = _names(self.widgets(entry))
+        if any(said not in names and said not in _KNOWN for said in row):
+            before, names = names, _names(self._describe_again(entry))
+            if names != before:
+                self._renamed.add(entry.name)
+        made: dict[str, Any] = {}
+        for said, value in row.items():
+            name = names.get(said, said)
+            if isinstance(value, list) and any(n.startswith(f"{name}.") for n in names.values()):
+                value = [
+                    {names.get(f"{name}.{k}", f".{k}").partition(".")[2]: v for k, v in line.items()}
+                    if isinstance(line, dict)
+                    else line
+                    for line in value
+                ]
+            made[name] = value
+        return made
 
     def flatten(self, entry: ObjectMapping, row: Row) -> dict[str, Scalar]:
         """Return the columns of a row: references as ids, people as user names, files without their passing links."""
-        kinds: dict[str, tuple[str, str]] = {}
-        for widget in self.widgets(entry):
-            name, kind = str(widget["widgetName"]), str(widget.get("type"))
-            kinds[name] = (name, kind)
-            kinds[str(widget.get("name"))] = (name, kind)  # a field is returned under its alias where it has one
+        widgets = {str(w["widgetName"]): w for w in self.widgets(entry)}
         flat: dict[str, Scalar] = {}
-        for said, value in row.items():
-            if said in ("appId", "entryId", "deleter", "deleteTime"):
+        for name, value in row.items():
+            if name in ("appId", "entryId", "deleter", "deleteTime"):
                 continue
-            if said in ("creator", "updater"):
-                flat[said] = _username(value)
+            if name in ("creator", "updater"):
+                flat[name] = _username(value)
                 continue
-            name, kind = kinds.get(said, (said, ""))
-            flat[name] = plain(kind, value)
+            widget = widgets.get(name, {})
+            columns = {str(c.get("widgetName")): str(c.get("type")) for c in widget.get("items") or () if isinstance(c, dict)}
+            flat[name] = plain(str(widget.get("type", "")), value, columns)
         return flat
 
 
-def plain(kind: str, value: Any) -> Scalar:
-    """Return the value of a widget as a record holds it; the vendor's several kinds of empty are all NULL."""
+class _FilterOffError(Exception):
+    """A filter was refused, or let through what it should not."""
+
+
+def _names(widgets: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what the wire may say → the widget's own name; a subform's column as ``subform.column``."""
+    found: dict[str, str] = {}
+    for said in ("widgetName", "name"):  # an alias outweighs a widget name that somebody gave another field as its alias
+        for widget in widgets:
+            name = str(widget["widgetName"])
+            found[str(widget.get(said))] = name
+            for column in widget.get("items") or ():
+                if isinstance(column, dict) and column.get("widgetName"):
+                    found[f"{name}.{column.get(said)}"] = f"{name}.{column['widgetName']}"
+    return found
+
+
+def plain(kind: str, value: Any, columns: Mapping[str, str] | None = None) -> Scalar:
+    """Return the value of a widget as a record holds it; the vendor's several kinds of empty are all NULL.
+
+    Parameters
+    ----------
+    columns : mapping or None
+        Of a subform: column → its kind.
+    """
     if value in ("", None) or value == [] or value == {}:
         return None
     match kind:
@@ -226,7 +302,9 @@ def plain(kind: str, value: Any) -> Scalar:
         files = value if isinstance(value, list) else [value]
         return [{k: v for k, v in f.items() if k != "url"} if isinstance(f, dict) else f for f in files]
     if kind == "subform" and isinstance(value, list):
-        return [{k: v for k, v in r.items() if v not in ("", None, [], {})} if isinstance(r, dict) else r for r in value]
+        kinds = columns or {}
+        lines = [{k: plain(kinds.get(k, ""), v) for k, v in r.items()} if isinstance(r, dict) else r for r in value]
+        return [{k: v for k, v in r.items() if v is not None} if isinstance(r, dict) else r for r in lines]
     return value  # type: ignore[no-any-return]  # JSON values are scalars
 
 

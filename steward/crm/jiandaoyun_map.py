@@ -20,8 +20,11 @@ from steward.errors import SchemaMismatchError
 from steward.messages import N_
 
 PAGE = 100
-SAMPLES = 20
+SAMPLES = 100
 """Records of a form that are looked at for a filled reference."""
+
+TRIED = 5
+"""Values of a reference that are looked up: any one of them may dangle."""
 
 _REFERENCES = frozenset({"lookup", "linkobject", "linkdata"})
 _LABELS = ("姓名", "名称", "客户名称", "公司名称", "联系人", "name", "title", "标题", "编号")
@@ -90,6 +93,9 @@ def _propose(
     found.status = str(status["widgetName"]) if status is not None else None
     samples = _samples(wire, form) if any(w.get("type") in _REFERENCES for w in widgets) else []
     for widget in widgets:
+        for column in widget.get("items") or ():
+            if isinstance(column, dict) and column.get("type") in _REFERENCES:
+                found.guesses.append(f"{column.get('widgetName')} refers from inside a subform; no deletion is held back by it")
         if widget.get("type") not in _REFERENCES:
             continue
         name = str(widget["widgetName"])
@@ -113,7 +119,7 @@ def _target(
     for where, name in names.items():
         if linked is not None and where.endswith(f"/{linked}"):
             return name
-    for value in values[:1]:
+    for value in list(dict.fromkeys(values))[:TRIED]:
         for where, name in names.items():
             app, _, entry = where.partition("/")
             reply = wire.read("POST", "v5/app/entry/data/get", json={"app_id": app, "entry_id": entry, "data_id": value})

@@ -138,7 +138,7 @@ def test_apps_forms_and_widgets_with_windows(company: Company) -> None:
     assert company.form["客户"]["entry_id"] not in json.dumps(widgets), "the target of a lookup is hidden"
     assert "separator" not in json.dumps(company.call("/v5/app/entry/widget/list", company.at("客户")))
     (lines,) = [w for w in widgets["widgets"] if w["type"] == "subform"]
-    assert [i["type"] for i in lines["items"]] == ["number", "linkdata"]
+    assert [i["type"] for i in lines["items"]] == ["number", "linkdata", "upload"]
     assert company.code("/v5/app/entry/list", {"app_id": FORGED}) == 2004
     assert company.code(LIST, {"app_id": apps[0]["app_id"], "entry_id": FORGED}) == 3000
 

@@ -107,7 +107,7 @@ FORMS = (
         _w("金额", "number", "amount"),
         _w("币种", "combo", "currency"),
         _w("订单日期", "datetime", "order_date"),
-        _w("收货明细", "subform", "@lines", items=(_w("数量", "number"), _w("收货人", "linkdata", to="contact"))),
+        _w("收货明细", "subform", "@lines", items=(_w("数量", "number"), _w("收货人", "linkdata", to="contact"), _w("签收单", "upload"))),
     ), flow=True),
     Form("activity", "cust", "跟进记录", (
         _w("联系人", "linkdata", "contact_id", to="contact"),

@@ -166,5 +166,6 @@ def _made(w: Widget, row: sqlite3.Row, n: int, key: str, ids: dict[str, str]) ->
             return [("微信", f"wx{n:06d}"), ("备用", f"1380000{n % 10_000:04d}")][: n % 3] or None
         case "@lines":
             receiver = ids.get(row["contact_id"]) if row["contact_id"] else None
-            return [(1 + n % 9, receiver)] if receiver else None
+            slip = [{"key": f"{key}-3", "name": "签收单.jpg", "size": 70 + n, "mime": "image/jpeg"}]
+            return [(1 + n % 9, receiver, slip)] if receiver else None
     raise AssertionError(w.source)
