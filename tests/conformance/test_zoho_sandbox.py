@@ -414,6 +414,35 @@ def test_users_are_staff_and_a_deleted_owner_is_still_named(crm: Caller) -> None
             assert polled["transfer_and_delete"][0]["status"] == wanted
 
 
+def test_an_update_takes_a_condition_that_a_delete_does_not(crm: Caller) -> None:
+    a = crm.ids("Contacts", 1)[0]
+    seen = crm("GET", f"Contacts/{a}").json()["data"][0]["Modified_Time"]
+    body = {"data": [{"First_Name": "Neu", "Created_Time": "2000-01-01T00:00:00Z"}]}
+    assert crm("PUT", f"Contacts/{a}", json=body, headers={"If-Modified-Since": seen}).json()["data"][0]["code"] == "SUCCESS"
+    after = crm("GET", f"Contacts/{a}").json()["data"][0]
+    assert after["First_Name"] == "Neu" and not after["Created_Time"].startswith("2000")
+    assert crm("PUT", f"Contacts/{a}", json=body, headers={"If-Modified-Since": seen}).status_code == 412
+    assert crm("DELETE", f"Contacts/{a}", headers={"If-Modified-Since": seen}).status_code == 200
+    assert crm("PUT", f"Contacts/{a}", json=body).status_code == 400
+
+
+def test_timeline_and_audit_export_say_what_was_done(crm: Caller) -> None:
+    a, b = crm.ids("Contacts", 2)
+    user = crm("GET", "users?type=ActiveUsers").json()["users"][0]
+    moved = crm("POST", "Contacts/actions/change_owner", json={"ids": [b, "99"], "owner": {"id": user["id"]}})
+    assert moved.status_code == 207 and crm("GET", f"Contacts/{b}").json()["data"][0]["Owner"]["id"] == user["id"]
+    crm("DELETE", f"Contacts/{a}")
+    crm("POST", f"settings/recycle_bin/{a}/actions/restore")
+    assert [e["action"] for e in crm("GET", f"Contacts/{a}/__timeline").json()["__timeline"]] == ["restored", "deleted"]
+    job = crm("POST", "settings/audit_log_export", json={}).json()["audit_log_export"][0]["details"]["id"]
+    for wanted in ("Scheduled", "Progress", "Finished"):
+        said = crm("GET", f"settings/audit_log_export/{job}").json()["audit_log_export"][0]
+        assert said["status"] == wanted
+    path = said["download_links"][0].removeprefix(str(crm.http.base_url).rstrip("/"))
+    rows = list(csv.reader(io.StringIO(crm("GET", path).text)))[1:]
+    assert [(r[2], r[4]) for r in rows] == [("updated", b), ("deleted", a), ("restored", a)]
+
+
 def test_related_counts_nest(crm: Caller) -> None:
     parent, tasks = crm.parent_with("Tasks", "Who_Id")
     sent = {"get_related_records_count": [{"related_list": {"api_name": "Tasks"}}]}

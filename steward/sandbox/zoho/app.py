@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from steward.sandbox.zoho import bulk, people, reading, removing
+from steward.sandbox.zoho import bulk, changing, people, reading, removing
 from steward.sandbox.zoho.answers import Call, Handler, Refusal, answer
 from steward.sandbox.zoho.auth import identify, refresh
 from steward.sandbox.zoho.state import SWITCHES, State
@@ -40,6 +40,9 @@ ROUTES: tuple[tuple[str, str, Handler, int], ...] = (
     ("GET", f"{_BIN}/{_ID}", removing.bin_list, 1),
     ("DELETE", f"{_BIN}/{_ID}", removing.purge, 1),
     ("POST", f"{_BIN}/{_ID}/actions/restore", removing.restore, 1),
+    ("POST", "/settings/audit_log_export", changing.export, 1),
+    ("GET", f"/settings/audit_log_export/{_ID}", changing.export_status, 1),
+    ("GET", f"/settings/audit_log_export/{_ID}/file", changing.export_file, 1),
     ("POST", "/coql", reading.query, 1),
     ("GET", "/users", people.users, 1),
     ("GET", f"/users/{_ID}", people.users, 1),
@@ -47,6 +50,8 @@ ROUTES: tuple[tuple[str, str, Handler, int], ...] = (
     ("DELETE", f"/users/{_ID}", people.remove, 1),
     ("POST", f"/users/{_ID}/actions/transfer_and_delete", people.transfer, 1),
     ("GET", f"/users/{_ID}/actions/transfer_and_delete", lambda s, c, _: people.transfer_status(s, c), 1),
+    ("PUT", f"/{_M}/{_ID}", changing.update, 1),
+    ("POST", f"/{_M}/actions/change_owner", changing.change_owner, 1),
     ("GET", f"/{_M}/deleted", reading.deleted, 2),
     ("GET", f"/{_M}/deleted/{_ID}/{_M}", lambda s, c, m, i, n: reading.related(s, c, m, i, n, life="bin"), 1),
     ("GET", f"/{_M}/search", reading.search, 1),

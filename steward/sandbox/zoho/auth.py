@@ -24,7 +24,7 @@ _READ = (
 _WRITE = (
     "ZohoCRM.modules.DELETE", "ZohoCRM.modules.UPDATE", "ZohoCRM.modules.CREATE", "ZohoCRM.mass_delete.DELETE",
     "ZohoCRM.mass_delete.READ", "ZohoCRM.settings.recycle_bin.UPDATE", "ZohoCRM.settings.recycle_bin.DELETE",
-    "ZohoCRM.users.UPDATE", "ZohoCRM.users.DELETE", "ZohoCRM.settings.audit_logs.CREATE", "ZohoCRM.settings.audit_logs.READ",
+    "ZohoCRM.users.UPDATE", "ZohoCRM.users.DELETE", "ZohoCRM.settings.audit_logs.CREATE", "ZohoCRM.settings.audit_logs.READ", "ZohoCRM.change_owner.CREATE",
 )  # fmt: skip
 REFRESH = {
     "1000.reader": (frozenset(_READ), 1),
