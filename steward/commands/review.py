@@ -17,7 +17,11 @@ EXAMPLE = "steward review --reviewer anna --workspace w\nsteward review --status
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the words of this verb."""
-    parser.add_argument("--reviewer", metavar="NAME", help=_("name that every decision will carry; by default that of people.toml, or the user's"))
+    parser.add_argument(
+        "--reviewer",
+        metavar="NAME",
+        help=_("name that every decision will carry; by default that of people.toml, or the user's"),
+    )
     parser.add_argument("--log", metavar="URL", help=_("decision log in PostgreSQL; by default the file in the workspace"))
     parser.add_argument("--blind", action="store_true", help=_("hide scores and reasons, for checks of quality"))
     _page.add_page_arguments(parser)
