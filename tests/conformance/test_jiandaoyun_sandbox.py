@@ -13,7 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from steward.errors import UsageError
 from steward.sandbox.jiandaoyun import FULL_KEY, READ_KEY, create_app
+from steward.sandbox.jiandaoyun.control import DONE, KINDS, SHOWN
+from steward.sandbox.jiandaoyun.state import SETTINGS
 from tests.support.vendor_sandbox import serve
 
 FORGED = "f" * 24
@@ -529,3 +532,15 @@ def test_the_page_escapes_and_the_control_side_refuses_other_sites(company: Comp
     assert company.http.post("/_control/calm", json={}, headers={"origin": "http://elsewhere.example"}).status_code == 403
     assert company.http.post("/_control/calm", content="{}").status_code == 403
     assert company.http.get("/", headers={"host": "elsewhere.example"}).status_code == 400
+
+
+def test_the_how_to_names_every_switch_fault_and_control() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "sandbox-jiandaoyun.md").read_text(encoding="utf-8")
+    named = {word for part in text.split("`")[1::2] for word in part.split()}
+    assert not (set(SETTINGS) | set(KINDS) | set(DONE) | set(SHOWN)) - named
+
+
+def test_a_file_of_something_else_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("not a database, whatever the name says " * 40)
+    with pytest.raises(UsageError):
+        create_app(tmp_path / "text")
