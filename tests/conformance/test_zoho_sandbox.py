@@ -7,10 +7,12 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from steward.sandbox.zoho import create_app
 from steward.sandbox.zoho.auth import REFRESH
 from tests.support.vendor_sandbox import serve
 from tests.support.zoho_sandbox import Caller, Fresh
@@ -485,6 +487,27 @@ def test_wrong_paths_and_verbs(crm: Caller) -> None:
     assert (crm("GET", "a/b/c/d/e").status_code, code(crm("GET", "a/b/c/d/e"))) == (404, "INVALID_URL_PATTERN")
     assert code(crm("PATCH", "users/5")) == "INVALID_REQUEST_METHOD"
     assert code(crm("GET", "Nope?fields=id")) == "INVALID_MODULE"
+
+
+def test_a_body_of_another_shape_is_refused(crm: Caller) -> None:
+    a = crm.ids("Contacts", 1)[0]
+    for path in ("coql", "/crm/bulk/v8/read", "Contacts/actions/mass_delete", f"Contacts/{a}/actions/merge",
+                 "settings/recycle_bin/actions/restore"):  # fmt: skip
+        for body in ([], {"merge": [3]}, {"query": {"module": 5}}, {"ids": 5}, {"filters": []}):
+            assert crm("POST", path, json=body).status_code == 400, (path, body)
+    assert crm("POST", "coql", content=b"{").status_code == 400
+
+
+def test_a_kept_state_goes_on_where_it_stood(tmp_path: Path) -> None:
+    first = create_app(tmp_path / "state.sqlite", customers=20)
+    held = first.state.db.execute("SELECT count(*), max(id) FROM record").fetchall()
+    job = first.state.new_id()
+    first.state.db.execute("INSERT INTO job (id, kind) VALUES (?, 'bulk')", (job,))
+    first.state.db.close()
+    second = create_app(tmp_path / "state.sqlite", customers=20)
+    assert second.state.db.execute("SELECT count(*), max(id) FROM record").fetchall() == held
+    assert second.state.new_id() == job + 1
+    second.state.db.close()
 
 
 def test_the_page_escapes_and_the_log_holds_no_secret(crm: Caller) -> None:

@@ -154,7 +154,12 @@ class ZohoSandbox:
             if state.used_credits + cost > most:
                 raise Refusal(429, "TOO_MANY_REQUESTS", "You have exceeded the maximum number of API calls")
             state.used_credits += cost
-            response = handler(state, call, *parts)
+            try:
+                response = handler(state, call, *parts)
+            except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+                if call.body is None:
+                    raise
+                raise Refusal(400, "INVALID_DATA", "either the request body or parameters is in wrong format") from None
             if state.used_credits * 2 >= most:
                 response.headers["X-API-CREDITS-REMAINING"] = str(most - state.used_credits)
         except Refusal as refusal:

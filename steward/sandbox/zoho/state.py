@@ -18,6 +18,7 @@ from steward.sandbox.zoho.model import MODULES, NAME_OF
 
 DAY = 86_400
 BIN_DAYS, TRACE_DAYS = 60, 120
+FIRST_ID = 9_007_199_254_740_993_000
 
 SWITCHES: dict[str, Any] = {
     "api": "v8",  # v7: no restore, no empty, no count of the bin
@@ -86,7 +87,8 @@ class State:
         self.shift = 0.0
         self.used_credits = 0
         self.flying = 0
-        self.last_id = 0
+        (last,) = self.db.execute("SELECT coalesce(max(id), ?) FROM job", (FIRST_ID,)).fetchone()  # a kept state goes on
+        self.last_id = int(last) - FIRST_ID
 
     # the clock
 
@@ -127,7 +129,7 @@ class State:
     def new_id(self) -> int:
         """Return an id beyond what a double can hold."""
         self.last_id += 1
-        return 9_007_199_254_740_993_000 + self.last_id
+        return FIRST_ID + self.last_id
 
     # records
 
