@@ -251,8 +251,7 @@ class CopperReader(VendorReader):
                 body |= {"sort_by": order, "sort_direction": "asc"}
             if since is not None:
                 body["minimum_created_date"] = since
-            if entry.source == "leads" and self.options["converted_leads"] != "none":
-                body[self.options["converted_leads"]] = True
+            body |= self._converted(entry)
             found, total = self._search(entry.source, body)
             if not windows and told is not None and total is not None and total < told:
                 self.doubts.append(f"{entry.name}: records went away during the read, so pages shifted; some may be missing")
@@ -276,10 +275,15 @@ class CopperReader(VendorReader):
     def count(self, object: str) -> int:
         """Return the upper bound that the vendor gives; where it gives none, how many records a read finds."""
         entry = self.entry(object)
-        _, total = self._search(entry.source, {"page_number": 1, "page_size": 1})
+        body: dict[str, Any] = {"page_number": 1, "page_size": 1, **self._converted(entry)}
+        _, total = self._search(entry.source, body)
         if total is not None:
             return total
         return len({row.get("id") for page in self.pages(entry, None) for row in page.rows})
+
+    def _converted(self, entry: ObjectMapping) -> dict[str, bool]:
+        asked = entry.source == "leads" and self.options["converted_leads"] != "none"
+        return {self.options["converted_leads"]: True} if asked else {}
 
     def one(self, entry: ObjectMapping, id: str) -> Row | Absent | None:
         """Ask for one record; 404 and the stub of a deleted activity are evidence of absence.

@@ -311,7 +311,8 @@ def test_connect_fields_are_children(box: Sandbox, reader: Open, form: str) -> N
 def test_converted_leads_are_read_too(box: Sandbox, reader: Open) -> None:
     converted = {str(body["id"]) for body in box.state.all("leads") if body["converted_at"]}
     assert converted
-    assert converted <= set(every(reader(), "lead"))
+    assert converted <= set(every(one := reader(), "lead"))
+    assert one.count("lead") == len(there(box, "leads"))
     assert not converted & set(every(reader(converted_leads="none"), "lead"))
 
 
