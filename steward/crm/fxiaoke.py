@@ -140,8 +140,8 @@ class FxiaokeReader(VendorReader):
         return self._described[entry.name]
 
     def describe(self, entry: ObjectMapping) -> tuple[str, ...]:
-        """Return ``_id`` and the tenant's fields, sorted."""
-        return ("_id", *sorted(n for n in self.fields(entry) if n != "_id"))
+        """Return the id's column and the tenant's fields, sorted."""
+        return (id_column(entry), *sorted(n for n in self.fields(entry) if n != "_id"))
 
     def pages(self, entry: ObjectMapping, cursor: Any) -> Iterator[Page]:
         """Yield pages in the order of ``_id``, first what a plain query shows, then what is voided."""
@@ -248,7 +248,8 @@ class FxiaokeReader(VendorReader):
     def flatten(self, entry: ObjectMapping, row: Row) -> dict[str, Scalar]:
         """Return the columns of a row: times as ISO 8601, one person as one id, renderings left out."""
         kinds = {name: str(field.get("type", "")) for name, field in self.fields(entry).items()}
-        return {n: plain(kinds.get(n, ""), n, v) for n, v in row.items() if not n.endswith(_RENDERINGS)}
+        named = {"_id": id_column(entry)}
+        return {named.get(n, n): plain(kinds.get(n, ""), n, v) for n, v in row.items() if not n.endswith(_RENDERINGS)}
 
 
 def plain(kind: str, name: str, value: Any) -> Scalar:
@@ -266,6 +267,11 @@ def plain(kind: str, name: str, value: Any) -> Scalar:
 def condition(field: str, operator: str, values: Sequence[str]) -> dict[str, Any]:
     """Return one filter."""
     return {"field_name": field, "operator": operator, "field_values": list(values)}
+
+
+def id_column(entry: ObjectMapping) -> str:
+    """Return the column of ``_id``: a workspace keeps that name for the key, so beside another key it is ``record_id``."""
+    return "_id" if entry.key == "_id" else "record_id"
 
 
 def path_of(entry: ObjectMapping) -> str:

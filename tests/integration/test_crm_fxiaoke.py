@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from steward.errors import DeniedError, SchemaMismatchError, ThrottledError, Una
 from steward.records import Absent, Record, canonical_text
 from steward.sandbox.fxiaoke import create_app, sandbox_mapping
 from steward.sandbox.fxiaoke.world import Fault, Switches, World
+from steward.store import Workspace
 from tests.support.vendor_sandbox import serve
 
 KEYS = {"app_id": "FSAID_sandbox", "app_secret": "sandbox-secret", "permanent_code": "sandbox-code", "user_id": "1000"}
@@ -378,3 +380,11 @@ def test_a_change_and_a_void_behind_the_readers_back_are_seen(sandbox: Sandbox) 
     old, new, voided = before[key], after[key], after[other]
     assert isinstance(old, Record) and isinstance(new, Record) and isinstance(voided, Record)
     assert old.version != new.version and new.fields["name"] == "Somebody Else" and voided.deleted
+
+
+def test_trap_a_record_id_beside_another_key_goes_into_a_workspace(sandbox: Sandbox, tmp_path: Path) -> None:
+    with sandbox.reader(**SEES) as reader, Workspace.open(tmp_path / "w", create=True) as workspace:
+        snapshot = workspace.take_snapshot(reader, taken_at=datetime.now(UTC))
+        assert snapshot.complete
+        rows = {o.name: o.rows for o in snapshot.objects}
+    assert rows["user"] == len(sandbox.stored("PersonnelObj")) and rows["ticket"] == len(sandbox.stored("x__c"))
