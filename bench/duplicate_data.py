@@ -1,4 +1,4 @@
-"""Tables with truth for ``bench.duplicates``: shuffled, with new opaque ids, cleaned the way the rivals' guides advise.
+"""Tables with truth for ``bench.duplicates`` and ``bench.peers``: shuffled, with new opaque ids, cleaned the way the rivals' guides advise.
 
 Every tool reads the same CSV file of lower-case text. FEBRL ids spell out the truth, and a generator's order may: rows are
 shuffled and numbered anew, and the truth stays in a file of its own that no tool is shown.
@@ -58,6 +58,42 @@ def fake1000(folder: Path) -> Iterator[tuple[str, Row]]:
 
 
 FAKE = ("first_name", "surname", "dob", "city", "email")
+
+
+RESTAURANTS = ("name", "addr", "city", "phone", "type")
+
+
+def restaurants(folder: Path) -> Iterator[tuple[str, Row]]:
+    """Yield (cluster, values) of both guides of businesses_fodors_zagats as one table; telephones are digits alone."""
+    home = folder / "businesses_fodors_zagats"
+    with (home / "matches.csv").open(encoding="utf-8", newline="") as stream:
+        same = {row["zagats_id"]: row["fodors_id"] for row in csv.DictReader(stream)}
+    for guide in ("fodors", "zagats"):
+        with (home / f"{guide}.csv").open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                row["phone"] = "".join(c for c in row["phone"] if c.isdigit())
+                fodors = row["id"] if guide == "fodors" else same.get(row["id"])
+                yield (f"f{fodors}" if fodors else f"z{row['id']}"), tuple(_clean(row[c]) for c in RESTAURANTS)
+
+
+CUSTOMERS = (
+    "PRIMARY_NAME_FULL", "PRIMARY_NAME_ORG", "PRIMARY_NAME_LAST", "PRIMARY_NAME_FIRST", "PRIMARY_NAME_MIDDLE",
+    "NATIVE_NAME_FULL", "SECONDARY_NAME_ORG", "GENDER", "DATE_OF_BIRTH", "PASSPORT_NUMBER", "PASSPORT_COUNTRY",
+    "DRIVERS_LICENSE_NUMBER", "DRIVERS_LICENSE_STATE", "SSN_NUMBER", "NATIONAL_ID_NUMBER", "NATIONAL_ID_COUNTRY",
+    "EMAIL_ADDRESS", "ADDR_FULL", "ADDR_LINE1", "ADDR_CITY", "ADDR_STATE", "ADDR_POSTAL_CODE", "ADDR_COUNTRY", "ADDR_TYPE",
+    "PHONE_NUMBER", "PHONE_TYPE", "RECORD_TYPE", "AMOUNT", "CATEGORY", "DATE", "STATUS",
+)  # fmt: skip
+
+
+def truthset(folder: Path) -> Iterator[tuple[str, Row]]:
+    """Yield (cluster, values) of the customers of customers_truthset; telephones are digits alone."""
+    home = folder / "customers_truthset"
+    with (home / "truth.csv").open(encoding="utf-8", newline="") as stream:
+        cluster = {r["RECORD_ID"]: r["CLUSTER_ID"] for r in csv.DictReader(stream) if r["DATA_SOURCE"] == "CUSTOMERS"}
+    with (home / "customers.csv").open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            row["PHONE_NUMBER"] = "".join(c for c in row["PHONE_NUMBER"] if c.isdigit())
+            yield cluster[row["RECORD_ID"]], tuple(_clean(row[c]) for c in CUSTOMERS)
 
 
 def _clean(text: str | None) -> str:

@@ -24,7 +24,7 @@ def comparison(field):
             return cl.EmailComparison(column).configure(term_frequency_adjustments=True)
         case "birthdate":
             return cl.DateOfBirthComparison(column, input_is_string=True, datetime_format=field.get("format", "%Y-%m-%d"))
-        case "address" | "text":
+        case "address" | "text" | "company":
             return cl.JaroWinklerAtThresholds(column, [0.9, 0.7]).configure(term_frequency_adjustments=True)
         case "city":
             return cl.JaroWinklerAtThresholds(column, [0.9]).configure(term_frequency_adjustments=True)

@@ -1,8 +1,12 @@
-"""Ours: the same table, keys and fields as a linkage definition, or (``mode`` is ``zero``) nothing but the table."""
+"""Ours: the same table, keys and fields as a linkage definition, or (``mode`` is ``zero``) nothing but the table.
+
+With ``cuts`` in the specification clusters are made at each of these cuts as well.
+"""
 
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -30,6 +34,10 @@ def main():
     found = linking.link(people, definition, ids="unique_id")
     found.pairs_frame().select("left_id", "right_id", "probability").write_csv(out / "pairs.csv")
     pl.DataFrame({"record": found.table.ids.tolist(), "cluster": found.labels}).write_csv(out / "clusters.csv")
+    for cut in spec.get("cuts", ()):
+        again = linking.link(people, replace(definition or found.definition, cut=cut), ids="unique_id")
+        clusters = pl.DataFrame({"record": again.table.ids.tolist(), "cluster": again.labels})
+        clusters.write_csv(out / f"clusters-{cut}.csv")
     if spec.get("save_model"):
         from steward.scoring.duplicates.stored import with_model
 
