@@ -33,8 +33,8 @@ from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
 from steward.crm.profiles import Profile, address, credential
-from steward.crm.vendor import Access, VendorReader, clock_of, switches
-from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, refused, unexpected
+from steward.crm.vendor import Access, VendorReader, switches
+from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, clock_of, refused, unexpected
 from steward.errors import SchemaMismatchError, UsageError
 from steward.messages import N_
 from steward.records import Absent, Link, RecordKey, Scalar
@@ -161,12 +161,13 @@ class CopperReader(VendorReader):
         mapping: CrmMapping,
         *,
         kept: Path | None = None,
+        write: bool = False,
         transport: httpx.BaseTransport | None = None,
         clock: WireClock | None = None,
     ) -> None:
         self.options = switches(profile, OPTIONS)
         self.capabilities = COPPER_CAPABILITIES
-        super().__init__(mapping, open_wire(profile, transport=transport, clock=clock), kept=kept)
+        super().__init__(mapping, open_wire(profile, write=write, transport=transport, clock=clock), kept=kept)
         for entry in mapping.objects.values():
             if entry.source not in FIELDS:
                 raise SchemaMismatchError(

@@ -34,8 +34,8 @@ from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
 from steward.crm.profiles import Profile, address, credential
-from steward.crm.vendor import Access, VendorReader, clock_of, switches
-from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, refused, unexpected
+from steward.crm.vendor import Access, VendorReader, switches
+from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, clock_of, refused, unexpected
 from steward.errors import ThrottledError, UsageError
 from steward.messages import N_
 from steward.records import Absent, Record, RecordKey, Scalar
@@ -102,12 +102,13 @@ class FxiaokeReader(VendorReader):
         mapping: CrmMapping,
         *,
         kept: Path | None = None,
+        write: bool = False,
         transport: httpx.BaseTransport | None = None,
         clock: WireClock | None = None,
     ) -> None:
         self.options = switches(profile, OPTIONS)
         self.capabilities = FXIAOKE_CAPABILITIES
-        self.api = FxiaokeApi(profile, transport=transport, clock=clock)
+        self.api = FxiaokeApi(profile, write=write, transport=transport, clock=clock)
         super().__init__(mapping, self.api.wire, kept=kept)
         self._described: dict[str, dict[str, Mapping[str, Any]]] = {}
         if self.options["sees_everything"] != "yes":

@@ -35,8 +35,8 @@ from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
 from steward.crm.profiles import Profile, address, credential
-from steward.crm.vendor import Access, VendorReader, clock_of, switches
-from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, refused, unexpected
+from steward.crm.vendor import Access, VendorReader, switches
+from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, clock_of, refused, unexpected
 from steward.errors import SchemaMismatchError, UsageError
 from steward.messages import N_
 from steward.records import Absent, RecordKey, Scalar
@@ -103,12 +103,13 @@ class JiandaoyunReader(VendorReader):
         mapping: CrmMapping,
         *,
         kept: Path | None = None,
+        write: bool = False,
         transport: httpx.BaseTransport | None = None,
         clock: WireClock | None = None,
     ) -> None:
         switches(profile, OPTIONS)
         self.capabilities = JIANDAOYUN_CAPABILITIES
-        super().__init__(mapping, open_wire(profile, transport=transport, clock=clock), kept=kept)
+        super().__init__(mapping, open_wire(profile, write=write, transport=transport, clock=clock), kept=kept)
         self._widgets: dict[str, list[Mapping[str, Any]]] = {}
         self._renamed: set[str] = set()
         for entry in mapping.objects.values():

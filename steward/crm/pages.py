@@ -53,6 +53,8 @@ class PageLog:
         self._path = path
         self._head = hashlib.sha256(question.encode()).hexdigest()
         self._now = time.time() if now is None else now
+        self.begun = self._now
+        """Seconds since 1970 when the oldest of these pages was asked for."""
 
     def replay(self) -> Iterator[Page]:
         """Yield the pages that a broken read left, oldest first."""
@@ -70,6 +72,7 @@ class PageLog:
                     if page is None:
                         break
                     good += len(line)
+                    self.begun = float(head["begun"])
                     yield page
         except (ValueError, AttributeError, TypeError):
             good = 0

@@ -30,8 +30,8 @@ from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
 from steward.crm.profiles import Profile, address, credential
-from steward.crm.vendor import Access, VendorReader, clock_of, switches
-from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, refused, unexpected
+from steward.crm.vendor import Access, VendorReader, switches
+from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, clock_of, refused, unexpected
 from steward.errors import DeniedError, UsageError
 from steward.messages import N_
 from steward.records import Absent, RecordKey, Scalar
@@ -81,11 +81,12 @@ class TrytonReader(VendorReader):
         mapping: CrmMapping,
         *,
         kept: Path | None = None,
+        write: bool = False,
         transport: httpx.BaseTransport | None = None,
         clock: WireClock | None = None,
     ) -> None:
         self.capabilities = TRYTON_CAPABILITIES
-        self.api = TrytonApi(profile, transport=transport, clock=clock)
+        self.api = TrytonApi(profile, write=write, transport=transport, clock=clock)
         super().__init__(mapping, self.api.wire, kept=kept)
         self._fields: dict[str, dict[str, Mapping[str, Any]]] = {}
 

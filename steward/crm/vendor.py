@@ -13,8 +13,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,17 +81,29 @@ class VendorReader(ABC):
         Why what was read may be partial.
     counts_exactly : bool
         Whether the vendor's count may be held against what was read.
+    counts : bool
+        Whether the vendor counts at all.
+    began : float or None
+        Seconds since 1970 when the oldest page that was used was asked for; a read that went on has pages of yesterday.
+    marks : dict of str to str
+        Object → what the vendor said of it before it was read, which the next reading compares.
+    sight : str
+        Digest of the profile, whose address, credential and options decide what is seen; empty without one.
     """
 
     connector_version: str
     capabilities: Capabilities
     counts_exactly: bool = False
+    counts: bool = True
 
     def __init__(self, mapping: CrmMapping, wire: Wire, *, kept: Path | None = None) -> None:
         self.mapping = mapping
         self.system, self.tenant, self.environment = mapping.system, mapping.tenant, mapping.environment
         self.wire = wire
         self.doubts: list[str] = []
+        self.began: float | None = None
+        self.marks: dict[str, str] = {}
+        self.sight = ""
         self._kept = kept
         self._columns: dict[str, tuple[str, ...]] = {}
 
@@ -201,6 +211,7 @@ class VendorReader(ABC):
             while len(held) >= batch:
                 yield held[:batch]
                 del held[:batch]
+        self.began = log.begun if self.began is None else min(self.began, log.begun)
         if not finished:
             for page in self.pages(entry, cursor):
                 log.add(page)
@@ -332,11 +343,3 @@ def switches(profile: Profile, known: Mapping[str, tuple[str, ...]]) -> dict[str
             raise UsageError(N_("The option {name} is one of {known}."), name=name, known=", ".join(known[name]))
         found[name] = value
     return found
-
-
-def clock_of(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds by which the clock of an answer's ``Date`` runs before ours; None where there is none."""
-    try:
-        return (parsedate_to_datetime(headers["date"]) - datetime.now(UTC)).total_seconds()
-    except (KeyError, ValueError, TypeError):
-        return None

@@ -15,6 +15,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -158,6 +160,10 @@ class Wire:
         sent once more.
     transport : httpx.BaseTransport or None
         For tests that count or break calls.
+    requests : int
+        Calls sent so far.
+    clock_seconds : float or None
+        The vendor's clock minus ours at the latest answer that was dated.
 
     Raises
     ------
@@ -175,6 +181,7 @@ class Wire:
     timeout: float = 60.0
     transport: httpx.BaseTransport | None = None
     requests: int = 0
+    clock_seconds: float | None = None
     _client: httpx.Client | None = None
 
     def __post_init__(self) -> None:
@@ -303,7 +310,18 @@ class Wire:
                 body += chunk
                 if len(body) > MAX_ANSWER:
                     raise httpx.DecodingError("the answer is larger than the limit")
-            return Reply(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, bytes(body))
+            reply = Reply(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, bytes(body))
+        difference = clock_of(reply.headers)
+        self.clock_seconds = self.clock_seconds if difference is None else difference
+        return reply
+
+
+def clock_of(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds by which the clock of an answer's ``Date`` runs before ours; None where there is none."""
+    try:
+        return (parsedate_to_datetime(headers["date"]) - datetime.now(UTC)).total_seconds()
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def is_loopback(host: str) -> bool:

@@ -37,8 +37,8 @@ from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
 from steward.crm.profiles import Profile
-from steward.crm.vendor import Access, VendorReader, clock_of
-from steward.crm.wire import WireClock, unexpected
+from steward.crm.vendor import Access, VendorReader
+from steward.crm.wire import WireClock, clock_of, unexpected
 from steward.crm.zoho_wire import OPTIONS, ZohoApi
 from steward.errors import DeniedError, SchemaMismatchError, UnavailableError, WrongTargetError
 from steward.messages import N_
@@ -98,11 +98,12 @@ class ZohoReader(VendorReader):
         mapping: CrmMapping,
         *,
         kept: Path | None = None,
+        write: bool = False,
         transport: httpx.BaseTransport | None = None,
         clock: WireClock | None = None,
     ) -> None:
         self.capabilities = ZOHO_CAPABILITIES
-        self.api = ZohoApi(profile, transport=transport, clock=clock)
+        self.api = ZohoApi(profile, write=write, transport=transport, clock=clock)
         super().__init__(mapping, self.api.wire, kept=kept)
         self._fields: dict[str, dict[str, str]] = {}
         self._organisation: Mapping[str, Any] | None = None
