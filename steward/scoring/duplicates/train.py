@@ -147,6 +147,10 @@ LEAST_ODDS = {
 FLOOR_MATCHES = 60.0
 """Matches up to which that holds; beyond them the table itself has shown whether it holds look-alikes."""
 
+FADES_FROM = 120.0
+"""Matches from which on what is assumed fades, with the square: ninety matches without twins say little, a thousand say that the
+table hardly holds any. One that does hold them shows them, and what it shows is not touched by this."""
+
 
 def estimate_u(table: Table, rng: np.random.Generator) -> list[Floats]:
     """Return u per field: exact agreement counted, lower levels on a cross of sampled records."""
@@ -328,7 +332,7 @@ def _mixture(
         mass = class_probabilities(log_likelihoods(hot, m, u, related), shares) * weight[:, None]
         new = mass.sum(axis=0) / all_pairs
         new[0] = max(new[0], least * 0.1)
-        new[2:] = np.maximum(new[2:], floor * min(new[0], FLOOR_MATCHES / all_pairs))
+        new[2:] = np.maximum(new[2:], floor * _assumed(new[0] * all_pairs) / all_pairs)
         new[1] = max(1.0 - new[0] - new[2:].sum(), 1e-3)
         done = bool(np.allclose(new, shares, rtol=1e-3))
         shares = new
@@ -342,6 +346,11 @@ def _mixture(
 
 
 MIXTURE_TURNS = 40
+
+
+def _assumed(matches: float) -> float:
+    """Return for how many of a table's matches look-alikes of every class are assumed, whatever it shows."""
+    return min(matches, FLOOR_MATCHES) * min(1.0, FADES_FROM / max(matches, 1e-9)) ** 2
 
 
 def _summed(samples: list[tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]], vectors: npt.NDArray[np.int8]) -> Floats:
