@@ -97,6 +97,8 @@ class Absent:
     how: str
     """What the CRM said, e.g. ``404`` or ``no row``."""
     deleted_by: str | None = None
+    binned: bool = False
+    """It lies in the CRM's recycle bin, which can bring it back but does not show its fields."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,6 +273,35 @@ class CopperReader(VendorReader):
                 number += 1
             yield Page(_live(found), [number, since, told])
 
+    def touched(self, entry: ObjectMapping, bound: str, order: str, since: int) -> Iterator[list[dict[str, Any]]]:
+        """Yield rows whose time ``order`` is not before ``since``, Unix seconds; one that is changed meanwhile comes again."""
+        number = 1
+        while True:
+            body: dict[str, Any] = {
+                "page_number": number,
+                "page_size": PAGE,
+                "sort_by": order,
+                "sort_direction": "asc",
+                bound: since,
+            }
+            found, total = self._search(entry.source, body | self._converted(entry))
+            if not found and number * PAGE >= min(total or 0, CEILING):
+                return
+            if number * PAGE >= CEILING:
+                self.doubts.append(f"{entry.name}: more records than one search shows; some may be missing")
+                return
+            yield _live(found)
+            begin = _begin(found, order)
+            if begin is not None and begin > since:
+                number, since = 1, begin
+            else:
+                number += 1
+
+    def known(self, entry: ObjectMapping, ids: Sequence[str]) -> Iterator[list[Row]]:
+        """Yield rows by id, as search sees them."""
+        for start in range(0, len(ids), _IDS_A_SEARCH):
+            yield list(self._all(entry.source, {"ids": [int(i) for i in ids[start : start + _IDS_A_SEARCH]]}))
+
     def count(self, object: str) -> int:
         """Return the upper bound that the vendor gives; where it gives none, how many records a read finds."""
         entry = self.entry(object)
@@ -431,10 +460,10 @@ def _live(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if row.get("is_deleted") is not True]
 
 
-def _begin(rows: Sequence[Mapping[str, Any]]) -> int | None:
+def _begin(rows: Sequence[Mapping[str, Any]], name: str = "date_created") -> int | None:
     """Return from when the next search is to begin: a second before the last row, in case the bound does not count itself
     in. None where the page does not stand in order, for then rows that were made earlier may still come."""
-    made = [one for row in rows if isinstance(one := row.get("date_created"), int)]
+    made = [one for row in rows if isinstance(one := row.get(name), int)]
     return made[-1] - 1 if made and len(made) == len(rows) and made == sorted(made) else None
 
 

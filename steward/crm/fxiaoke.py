@@ -66,6 +66,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "sees_everything": ("no", "yes"),
     "style": ("headers", "body"),
     "voided": ("ask", "skip"),
+    "counts": ("doubted", "exact"),
 }
 """Switches of a profile and their values, the careful one first."""
 
@@ -161,6 +162,28 @@ class FxiaokeReader(VendorReader):
                 continue
             last = self._ascended(rows, last)
             yield Page(rows, [stage, last])
+
+    def touched(self, entry: ObjectMapping, since: datetime) -> Iterator[list[dict[str, Any]]]:
+        """Yield rows that were changed since, and every voided one: whether voiding moves the time is not documented."""
+        wanted = [condition("last_modified_time", "GTE", [str(int(since.timestamp() * 1000))])]
+        voided = entry.soft_delete is not None and self.options["voided"] == "ask"
+        for filters in [wanted, [condition("life_status", "EQ", [VOID])]] if voided else [wanted]:
+            last: str | None = None
+            while rows := self._query(entry, [*filters, *([condition("_id", "GT", [last])] if last else [])]):
+                yield rows
+                last = self._ascended(rows, last)
+
+    def known(self, entry: ObjectMapping, ids: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+        """Yield rows by id, voided ones too."""
+        for start in range(0, len(ids), _IN):
+            same = condition("_id", "IN", ids[start : start + _IN])
+            yield self._query(entry, [same])
+            yield self._query(entry, [same, condition("life_status", "EQ", [VOID])])
+
+    def unvoided(self, entry: ObjectMapping) -> int | None:
+        """Return the vendor's total of records that are not voided; None where it gives none."""
+        said = self._ask(entry, [condition("life_status", "N", [VOID])], limit=1, count=True).get("total")
+        return said if isinstance(said, int) else None
 
     def scan(self, object: str, *, batch: int = 5_000) -> Iterator[list[Record]]:
         """Yield every record once; employees of whom none is shown are a doubt, also where the read was resumed."""

@@ -96,6 +96,7 @@ class JiandaoyunReader(VendorReader):
 
     connector_version = "jiandaoyun/1"
     counts_exactly = False
+    counts = False
 
     def __init__(
         self,
@@ -111,6 +112,7 @@ class JiandaoyunReader(VendorReader):
         self.capabilities = JIANDAOYUN_CAPABILITIES
         super().__init__(mapping, open_wire(profile, write=write, transport=transport, clock=clock), kept=kept)
         self._widgets: dict[str, list[Mapping[str, Any]]] = {}
+        self._moved: dict[str, str] = {}
         self._renamed: set[str] = set()
         for entry in mapping.objects.values():
             form_of(entry)
@@ -131,8 +133,14 @@ class JiandaoyunReader(VendorReader):
         """Return the form's fields as the vendor describes them."""
         if entry.name not in self._widgets:
             said = answer(self.wire.read("POST", "v5/app/entry/widget/list", json=form_of(entry)), self.wire)
+            self._moved[entry.name] = str(said.get("dataModifyTime") or "")
             self._widgets[entry.name] = [w for w in said.get("widgets", ()) if isinstance(w, dict) and w.get("widgetName")]
         return self._widgets[entry.name]
+
+    def moved(self, entry: ObjectMapping) -> str | None:
+        """Return when any record of the form last changed, as the vendor says now; None where it does not say."""
+        self._describe_again(entry)
+        return self._moved[entry.name] or None
 
     def describe(self, entry: ObjectMapping) -> tuple[str, ...]:
         """Return system fields and widget names."""
@@ -141,6 +149,8 @@ class JiandaoyunReader(VendorReader):
     def pages(self, entry: ObjectMapping, cursor: Any) -> Iterator[Page]:
         """Yield pages ascending by id; the cursor is the last id seen. Rows are under their widget names already."""
         before = _names(self._describe_again(entry))
+        if cursor is None and self._moved[entry.name]:
+            self.marks[entry.name] = self._moved[entry.name]
         last: str | None = cursor
         for rows in self._walk(entry, last, None):
             yield Page(rows, str(rows[-1]["_id"]))

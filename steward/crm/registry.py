@@ -86,13 +86,17 @@ def mapping_of(profile: Profile) -> Mapping:
     return msgspec.structs.replace(mapping, tenant=profile.tenant, environment=profile.environment)
 
 
-def open_reader(profile: Profile, *, kept: Path | None = None) -> VendorReader:
+def open_reader(profile: Profile, *, kept: Path | None = None, write: bool = False, mapping: Mapping | None = None) -> VendorReader:
     """Open the reader of a profile.
 
     Parameters
     ----------
     kept : Path or None
         Folder for the pages of a read that broke off.
+    write : bool
+        Take the credential to write: what the executor reads with while it writes.
+    mapping : Mapping or None
+        Instead of the profile's: the executor's own copy.
 
     Raises
     ------
@@ -104,7 +108,7 @@ def open_reader(profile: Profile, *, kept: Path | None = None) -> VendorReader:
             N_("There is no connector {system}; there are: {known}."), system=profile.system, known=", ".join(sorted(VENDORS))
         )
     reader = getattr(_module(profile.system), VENDORS[profile.system].partition(":")[2])
-    return cast(VendorReader, reader(profile, mapping_of(profile), kept=kept))
+    return cast(VendorReader, reader(profile, mapping or mapping_of(profile), kept=kept, write=write))
 
 
 def _module(system: str) -> object:

@@ -168,8 +168,11 @@ class TrytonReader(VendorReader):
                 last = int(rows[-1]["id"])
 
     def _read(self, entry: ObjectMapping, domain: list[Any], limit: int) -> list[dict[str, Any]]:
-        names = list(self.describe(entry))
-        rows = self.api.call(f"model.{entry.source}.search_read", [domain, 0, limit, [["id", "ASC"]], names])
+        return self.search(entry, domain, limit, self.describe(entry))
+
+    def search(self, entry: ObjectMapping, domain: list[Any], limit: int, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the first rows of a domain in the order of ids, with the named columns."""
+        rows = self.api.call(f"model.{entry.source}.search_read", [domain, 0, limit, [["id", "ASC"]], list(names)])
         if not isinstance(rows, list):
             raise unexpected(self.wire.host, 200, "search_read")
         return rows

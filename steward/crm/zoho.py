@@ -25,7 +25,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -198,9 +198,19 @@ class ZohoReader(VendorReader):
         if entry.source == "users":
             yield from self._users(cursor)
             return
+        begun = datetime.now(UTC)
+        held = self._bin(entry, None) if cursor is None else None
+        yield from self.bulk(entry, cursor)
+        # What lies in the bin is not among the rows and may come back with its old time; some went there meanwhile.
+        went = self._bin(entry, begun - timedelta(days=1)) if held is not None else None
+        if held is not None and went is not None:
+            self.marks[entry.name] = " ".join(sorted(held | went))
+
+    def bulk(self, entry: ObjectMapping, cursor: str | None, criteria: Mapping[str, Any] | None = None) -> Iterator[Page]:
+        """Yield the files of bulk read jobs as pages, all records or those of the criteria."""
         token: str | None = cursor
         while True:
-            following = self._job(entry, token)
+            following = self._job(entry, token, criteria)
             if following is None:  # the vendor no longer takes the kept token: begin anew, what comes twice is given once
                 token = None
                 continue
@@ -209,8 +219,30 @@ class ZohoReader(VendorReader):
             if token is None:
                 return
 
-    def _job(self, entry: ObjectMapping, token: str | None) -> tuple[list[dict[str, Any]], str | None] | None:
+    def _bin(self, entry: ObjectMapping, since: datetime | None) -> set[str] | None:
+        try:
+            return set(self.binned(entry, since))
+        except (DeniedError, SchemaMismatchError):  # then the next reading is a whole one
+            return None
+
+    def binned(self, entry: ObjectMapping, since: datetime | None, *, kind: str = "recycle") -> Iterator[str]:
+        """Yield the ids that the vendor lists as deleted, all it still knows or those since a moment."""
+        headers = {} if since is None else {"If-Modified-Since": since.isoformat(timespec="seconds")}
+        number = 1
+        while True:
+            params = {"type": kind, "page": number, "per_page": 200}
+            said = self.api.read("GET", f"crm/v8/{entry.source}/deleted", params=params, extra=headers)
+            yield from (str(row["id"]) for row in said.get("data") or () if isinstance(row, dict) and row.get("id"))
+            if not (said.get("info") or {}).get("more_records"):
+                return
+            number += 1
+
+    def _job(
+        self, entry: ObjectMapping, token: str | None, criteria: Mapping[str, Any] | None = None
+    ) -> tuple[list[dict[str, Any]], str | None] | None:
         query: dict[str, Any] = {"module": {"api_name": entry.source}, "fields": list(self.kinds(entry))}
+        if criteria is not None and token is None:
+            query["criteria"] = criteria
         if token is None:
             query["page"] = 1
         else:

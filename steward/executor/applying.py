@@ -23,9 +23,8 @@ from steward.executor.hours import parse_hours
 from steward.executor.notices import Notices, read_settings
 from steward.executor.parts import Parts, subject_of
 from steward.executor.plan import LiveDecider, works_of
-from steward.executor.ports import APPLIED, Progress, State
+from steward.executor.ports import APPLIED, Progress, State, Writer
 from steward.executor.rate import Budget, Rate
-from steward.executor.writers.sql import SqlWriter
 from steward.manifest_files import ENVELOPE_NAME, ManifestFolder, write_file
 from steward.messages import N_
 from steward.signing import TrustStore, VerifiedManifest, verify
@@ -91,7 +90,7 @@ def _apply(
     said, limits = verified.predicate, parts.home.config.limits
     recipients = [trust.recipients()[name] for name in said.backup.recipients]
     disk = RealDisk(parts.home.path / "backup")
-    writer = parts.writer()
+    writer = parts.writer(frozenset(said.side_effects))
     try:
         audit = parts.audit(trust)
         now = parts.clock.now()
@@ -120,13 +119,14 @@ def _apply(
         decider = LiveDecider(
             writer, parts.home.mapping, parts.home.config.actor, parts.clock.now, said.anonymise,
             vetoed=lambda: gates.vetoed, held=lambda: gates.held, kept=lambda: gates.kept, reviewed_at=said.snapshot.taken_at,
+                privacy=verified.approved_as("privacy", trust),
             pending=lambda key: parts.journal.is_open(verified.id, key.object, key.id),
         )  # fmt: skip
         engine = Engine(
             verified.id, parts.journal, disk, recipients, writer, decider, audit, brakes, gates, parts.clock,
             batch=min(parts.home.config.batch, rate.most), canary=min(said.limits.canary, limits.canary) or 1,
             canary_wait=parts.home.config.canary_wait, pushed=parts.push, hook=parts.hook, progress=progress,
-            actor=parts.home.config.actor,
+            actor=parts.actor(writer),
         )  # fmt: skip
         counts = engine.run()
         subject = subject_of(folder)
@@ -166,7 +166,7 @@ def _fingerprint(parts: Parts, folder: ManifestFolder) -> tuple[Any, ...]:
     return tuple((p.name, s.st_mtime_ns, s.st_size, s.st_ino) for p in places if (s := p.lstat()))
 
 
-def _sanity(parts: Parts, brakes: Brakes, writer: SqlWriter, snapshot: dict[str, int], manifest: str) -> None:
+def _sanity(parts: Parts, brakes: Brakes, writer: Writer, snapshot: dict[str, int], manifest: str) -> None:
     """Compare how many records there are with how many were reviewed, less what this manifest has taken."""
     gone: dict[str, int] = {}
     for work in parts.journal.works(manifest, APPLIED):

@@ -79,14 +79,14 @@ class Brakes:
         doubtful = False
         for _, state, _, _ in rows:
             self.counts[state] = self.counts.get(state, 0) + 1
-            self._row = self._row + 1 if state is State.FAILED else 0
+            self._row = self._row + 1 if state in (State.FAILED, State.PARTLY) else 0
             doubtful = doubtful or state is State.DOUBT
             if self._row > self.in_a_row and not self.overridden:
                 raise self._trip("failed_in_a_row", self._row, self.in_a_row)
         self._doubtful = self._doubtful + 1 if doubtful else 0
         if self._doubtful > self.unknown_batches and not self.overridden:
             raise self._trip("outcome_unknown", self._doubtful, self.unknown_batches)
-        failed = self.counts.get(State.FAILED, 0)
+        failed = self.counts.get(State.FAILED, 0) + self.counts.get(State.PARTLY, 0)
         if failed > self._allowed(self.error) and not self.overridden:
             raise self._trip("failed", failed, self._allowed(self.error))
 

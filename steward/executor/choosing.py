@@ -13,12 +13,12 @@ from typing import Any
 
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.errors import UsageError
-from steward.executor.ports import APPLIED
+from steward.executor.ports import TOUCHED
 from steward.executor.restore import FrameEffects
 from steward.messages import N_
 from steward.records import RecordKey, canonical_text
 
-_GONE = frozenset(s.value for s in APPLIED)
+_GONE = frozenset(s.value for s in TOUCHED)
 
 
 @dataclass(frozen=True, slots=True)

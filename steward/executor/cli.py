@@ -60,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     init = made["init"]
     init.add_argument("--executor", metavar="NAME", help=_("its id in the trust store"))
     init.add_argument("--url", help=_("database of the CRM; ${NAME} is taken from the environment"))
+    init.add_argument("--profiles", type=Path, metavar="FILE", help=_("instead of --url: profiles file of a vendor's CRM"))
+    init.add_argument("--profile", default="", metavar="NAME", help=_("the profile in it"))
     init.add_argument("--read-url", default="", help=_("the same with a read-only user, for plan"))
     init.add_argument("--mapping", type=Path, metavar="FILE")
     init.add_argument("--policy", type=Path, metavar="FILE")
@@ -139,11 +141,13 @@ def _init(args: argparse.Namespace, screen: Screen) -> int:
         raise UsageError(N_("--trust and --trust-root go together."), next_step=N_("There is no trust at first sight."))
     result: dict[str, object] = {"home": str(home)}
     if not (home / "config.toml").exists():
-        missing = [f"--{name}" for name in ("executor", "url", "mapping", "policy") if getattr(args, name) is None]
+        where = "url" if args.profiles is None else "profile"
+        missing = [f"--{name}" for name in ("executor", where, "mapping", "policy") if not getattr(args, name)]
         if missing:
             raise UsageError(N_("A new home needs {words} as well."), words=", ".join(missing))
         public = init_home(
-            home, executor=args.executor, url=args.url, read_url=args.read_url, mapping=_text(args.mapping), policy=_text(args.policy),
+            home, executor=args.executor, url=args.url or "", read_url=args.read_url,
+            profiles="" if args.profiles is None else str(args.profiles.resolve()), profile=args.profile, mapping=_text(args.mapping), policy=_text(args.policy),
             checkpoints=tuple(args.checkpoints), identities=tuple(args.identity), batch=args.batch,
         )  # fmt: skip
         result |= {"key": public.public, "keyid": public.keyid}

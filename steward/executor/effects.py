@@ -35,10 +35,10 @@ def unit_of(works: Sequence[Work], reading: Reading, rules: Rules) -> Unit:
             case "soft_delete":
                 effects[work.key] = _soft(work, found, entry, rules)
             case "hard_delete":
-                effects[work.key] = Effect(work.seq, "item", "delete", found)
+                effects[work.key] = _hard(work, found, rules)
             case "merge_into":
-                hard = entry.soft_delete is None
-                effects[work.key] = Effect(work.seq, "item", "delete", found) if hard else _soft(work, found, entry, rules)
+                bin = entry.soft_delete is not None or (rules.capabilities.recycle_bin and not rules.capabilities.transactional)
+                effects[work.key] = _soft(work, found, entry, rules) if bin else _hard(work, found, rules)
             case "anonymise":
                 effects[work.key] = _anonymise(work, found, entry, rules)
             case "reassign":
@@ -140,6 +140,8 @@ def _survivor(works: Sequence[Work], reading: Reading, rules: Rules) -> Effect |
 def _soft(work: Work, found: Record, entry: ObjectMapping, rules: Rules) -> Effect:
     mark = entry.soft_delete
     if mark is None:
+        if not rules.capabilities.recycle_bin or rules.capabilities.transactional:
+            raise Stop(State.BLOCKED, "no_recycle_bin")
         return Effect(work.seq, "item", "bin", found)
     changes: dict[str, Scalar] = {mark.column: rules.value_for(work.object, mark.column, mark.deleted, rules.now)}
     if mark.at is not None and mark.at != mark.column:
@@ -147,6 +149,13 @@ def _soft(work: Work, found: Record, entry: ObjectMapping, rules: Rules) -> Effe
     if mark.by is not None and mark.by != mark.column:
         changes[mark.by] = rules.value_for(work.object, mark.by, rules.actor, rules.now)
     return Effect(work.seq, "item", "update", found, {**changes, **_bump(found, entry, rules)})
+
+
+def _hard(work: Work, found: Record, rules: Rules) -> Effect:
+    """Delete for good; where nothing guards the last moment and nothing brings it back, privacy must have approved."""
+    if rules.final and not rules.privacy:
+        raise Stop(State.BLOCKED, "needs_privacy")
+    return Effect(work.seq, "item", "delete", found)
 
 
 def _update(work: Work, role: str, before: Record, changes: Mapping[str, Scalar], entry: ObjectMapping, rules: Rules) -> Effect:
@@ -163,8 +172,8 @@ def _bump(before: Record, entry: ObjectMapping, rules: Rules) -> dict[str, Scala
     """Move the version on, so that other programs see the change; a version of unknown form is left to the CRM."""
     name = entry.version
     value = before.fields.get(name) if name else None
-    if name is None or isinstance(value, bool):
-        return {}
+    if name is None or isinstance(value, bool) or not rules.capabilities.transactional:
+        return {}  # a vendor moves it by itself
     if isinstance(value, int):
         return {name: value + 1}
     if name == entry.modified:

@@ -11,9 +11,9 @@ Left to others: what shall happen to an item (``judge``, ``restore``), asking th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from steward.errors import CrmError, JournalCorruptError, PartialExecutionError, ThrottledError
 from steward.executor.audit import AuditLog
@@ -21,11 +21,12 @@ from steward.executor.backup import BackupSegment, segment_name
 from steward.executor.brakes import Brakes
 from steward.executor.did import changes_of
 from steward.executor.journal import Journal
-from steward.executor.judge import Verdict
+from steward.executor.judge import Verdict, units_of
 from steward.executor.ports import (
     APPLIED,
     Answer,
     Clock,
+    Decider,
     Disk,
     Effect,
     Hook,
@@ -46,14 +47,6 @@ MAX_ATTEMPTS = 5
 MAX_SETTLE_ROUNDS = 4
 
 Row = tuple[int, State, str, str | None]
-
-
-class Decider(Protocol):
-    """Reads what items are now and says what happens to them."""
-
-    def decide(self, works: Sequence[Work]) -> tuple[list[Unit], list[Verdict], list[Work]]:
-        """Return units to apply, verdicts of the others, and items for a later batch."""
-        ...
 
 
 @dataclass(slots=True)
@@ -159,9 +152,9 @@ class Engine:
         PartialExecutionError
             They were judged so already.
         """
-        if not getattr(self.decider, "patient", False):
+        if not self.decider.patient:
             raise PartialExecutionError(N_("No item of the batch can go on."), count=left)
-        self.decider.patient = False  # type: ignore[attr-defined]  # deciders that can wait have it
+        self.decider.patient = False
 
     def _batch(self, works: Sequence[Work], size: int) -> list[Row] | None:
         """Work on one batch; None where every item of it waits for another."""
@@ -288,7 +281,7 @@ class Engine:
     def _settle(self) -> None:
         """Decide every item in doubt by reading, after the last moment at which the request could still act."""
         wait = self.writer.capabilities.request_lifetime if self.settle_seconds is None else self.settle_seconds
-        for _ in range(MAX_SETTLE_ROUNDS):
+        for turn in range(MAX_SETTLE_ROUNDS):
             works = self.journal.works(self.manifest, (State.DOUBT,))
             if not works:
                 return
@@ -297,7 +290,9 @@ class Engine:
                 self.clock.sleep(wait)
             found = self._read_settled(works)
             self.hook("settled")
-            rows = [self._settled_row(w, found.get(w.seq)) for w in works]
+            halves = [w for w in works if (said := found.get(w.seq)) is not None and said.state == "partly"]
+            rows = [self._settled_row(w, found.get(w.seq)) for w in works if w not in halves]
+            rows += self._go_on(halves, found, last=turn == MAX_SETTLE_ROUNDS - 1)
             self._commit([r for r in rows if r[1] is not State.DOUBT])
             self.hook("settled.outcome")
         if self.journal.works(self.manifest, (State.DOUBT,), 1):
@@ -306,6 +301,32 @@ class Engine:
                 next_step=N_("Nothing is sent again before that is known. Run the same command when the CRM answers."),
                 count=len(self.journal.works(self.manifest, (State.DOUBT,))),
             )
+
+    def _go_on(self, works: Sequence[Work], found: Mapping[int, Settled], *, last: bool) -> list[Row]:
+        """Make the rest of units that were interrupted: under the backup and the intent that they have already.
+
+        What cannot be gone on with is ``partly`` done, and the receipt says which steps were made; the rest of a unit
+        stays in doubt until it is read.
+        """
+        rows: list[Row] = []
+        for group in units_of(works):
+            unit = None if last else self.decider.rest(group)
+            if unit is None:
+                rows += [self._partly(w, found[w.seq]) for w in group]
+                continue
+            self.hook("go_on")
+            try:
+                self.writer.go_on([unit], manifest=self.manifest)
+            except CrmError:
+                continue
+            again = self._read_settled(group)
+            rows += [self._settled_row(w, said) for w in group if (said := again.get(w.seq)) and said.state == "done"]
+        return rows
+
+    def _partly(self, work: Work, said: Settled) -> Row:
+        with self.journal.commit():
+            self.journal.did(self.manifest, {work.seq: json.dumps({"made": list(said.made)})})
+        return (work.seq, State.PARTLY, "partly", said.by)
 
     def _settled_row(self, work: Work, said: Settled | None) -> Row:
         if said is not None and said.became is not None:
@@ -322,7 +343,11 @@ class Engine:
             case "gone":
                 return (work.seq, State.MISSING, "absent", said.by if said else None)
             case "edited":
-                return self._put_back(work)
+                assert said is not None
+                row = self._put_back(work)
+                return self._partly(work, said) if said.made and row[1] is State.DRIFT else row
+            case "partly":  # found directly after the answer: the next settling goes on with it
+                return (work.seq, State.DOUBT, "no_answer", None)
         return (work.seq, State.DOUBT, "no_answer", None)
 
     def _put_back(self, work: Work) -> Row:
@@ -353,7 +378,7 @@ class Engine:
         now = self.clock.now()
         with self._commit_guard():
             self.journal.resolve(self.manifest, rows, now.isoformat())
-            new_ids = {seq: self._became[seq] for seq, state, _, _ in rows if state in APPLIED and seq in self._became}
+            new_ids = {seq: self._became[seq] for seq, _, _, _ in rows if seq in self._became}
             if new_ids:
                 self.journal.became(self.manifest, new_ids, now.isoformat())
             self._event(rows)

@@ -32,6 +32,7 @@ from msgspec import Meta
 
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import parse_mapping
+from steward.crm.profiles import Profile, read_profile
 from steward.errors import ExecutionError, UsageError
 from steward.executor.pushing import check_places
 from steward.manifest.keeps import Keeps, write_keeps
@@ -71,6 +72,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ----------
     url, read_url : str
         Database; ``${NAME}`` is taken from the environment. ``read_url`` is the read-only credential of plan.
+    profiles, profile : str
+        Instead of ``url``, for a vendor's CRM: profiles file (:mod:`steward.crm.profiles`), relative to the home, and the
+        profile in it; its ``[read]`` plans and its ``[write]`` applies.
     actor : str
         Name the executor writes as ``deleted_by``; a user of its own in the CRM.
     executor : str
@@ -98,8 +102,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     tenant: str
     system: str
     environment: str
-    url: str
     executor: str
+    url: str = ""
+    profiles: str = ""
+    profile: str = ""
     read_url: str = ""
     actor: str = "steward-executor"
     mapping: str = "mapping.toml"
@@ -174,6 +180,34 @@ class Home:
         if "://" not in filled and not Path(filled).is_absolute():
             return str((self.path / filled).resolve())
         return filled
+
+    def vendor(self) -> Profile:
+        """Return the profile of a vendor's CRM.
+
+        Raises
+        ------
+        UsageError
+            None is named, or it is another tenant's than this home.
+        """
+        c = self.config
+        if not (c.profiles and c.profile):
+            raise UsageError(
+                N_("config.toml names no profile for {system}."),
+                next_step=N_("Write 'profiles' and 'profile' into it: docs/reference/profiles.md."),
+                system=c.system,
+            )
+        path = Path(c.profiles)
+        found = read_profile(path if path.is_absolute() else self.path / path, c.profile)
+        for name, said, here in (
+            ("system", found.system, c.system),
+            ("tenant", found.tenant, c.tenant),
+            ("environment", found.environment, c.environment),
+        ):
+            if said != here:
+                raise UsageError(
+                    N_("The profile is for the {name} {said}, config.toml for {here}."), name=name, said=said, here=here
+                )
+        return found
 
     def trust(self, now: object, at_least: int = 0) -> TrustStore:
         """Load the pinned trust store.
@@ -250,6 +284,8 @@ def init_home(
     checkpoints: tuple[str, ...] = (),
     identities: tuple[str, ...] = (),
     read_url: str = "",
+    profiles: str = "",
+    profile: str = "",
     batch: int = 100,
     canary_wait: float = 0.0,
     passphrase: Secret | None = None,
@@ -284,6 +320,7 @@ def init_home(
     write_file(path / "keeps.txt", write_keeps(nothing))
     config = Config(
         format=FORMAT, tenant=parsed.tenant, system=parsed.system, environment=parsed.environment, url=url, read_url=read_url,
+        profiles=profiles, profile=profile,
         executor=executor, checkpoints=checkpoints, identities=identities, batch=batch, canary_wait=canary_wait,
     )  # fmt: skip
     write_config(path, config)

@@ -323,6 +323,10 @@ class Journal:
             [(state.value, code or None, by, at, manifest, seq) for seq, state, code, by in rows],
         )
 
+    def did(self, manifest: str, did: Mapping[int, str]) -> None:
+        """Say anew what became of items (names only); the caller holds the commit."""
+        self.db.executemany("UPDATE item SET did=? WHERE manifest=? AND seq=?", [(d, manifest, n) for n, d in did.items()])
+
     def became(self, manifest: str, new_ids: Mapping[int, str], at: str) -> None:
         """Note the new ids of items that were re-created; the caller holds the commit."""
         self.db.executemany(

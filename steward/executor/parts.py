@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Self
 
 from steward import __version__
-from steward.errors import ExecutionError, PolicyInvalidError, StewardError, UsageError
+from steward.errors import ExecutionError, PolicyInvalidError, StewardError
 from steward.executor import logs
 from steward.executor.audit import AuditLog
+from steward.executor.connectors import open_look, open_writer
 from steward.executor.disk import RealDisk
 from steward.executor.documents import CheckpointRef, ReceiptPredicate
 from steward.executor.home import Home, open_home
@@ -27,10 +28,11 @@ from steward.executor.idmap import deliver_id_maps, queue_id_map, write_id_map
 from steward.executor.journal import Journal, connect
 from steward.executor.keeping import KeepFile
 from steward.executor.outbox import Outbox, notice_of
-from steward.executor.ports import Clock, Hook, SystemClock, no_hook
+from steward.executor.plan import Look
+from steward.executor.ports import Clock, Hook, SystemClock, Writer, no_hook
 from steward.executor.pushing import Pusher
 from steward.executor.receipt import write_receipt
-from steward.executor.writers.sql import SqlLook, SqlWriter
+from steward.executor.steps import StepLog
 from steward.manifest.format import MANIFEST_TYPE, ManifestPredicate, Subject
 from steward.manifest_files import ManifestFolder, read_file, read_secret
 from steward.messages import N_
@@ -132,21 +134,17 @@ class Parts:
 
     # the CRM ----------------------------------------------------------------------------------------------------
 
-    def look(self) -> SqlLook:
+    def look(self) -> Look:
         """Open the CRM for reading, with the read-only credential where there is one."""
-        self._check_system()
-        return SqlLook(self.home.url(read=True), self.home.mapping)
+        return open_look(self.home)
 
-    def writer(self) -> SqlWriter:
+    def writer(self, side_effects: frozenset[str] = frozenset()) -> Writer:
         """Open the CRM for writing."""
-        self._check_system()
-        return SqlWriter(self.home.url(), self.home.mapping, hook=self.hook)
+        return open_writer(self.home, StepLog(self.journal.db), side_effects=side_effects, hook=self.hook)
 
-    def _check_system(self) -> None:
-        if self.home.config.system != "sql":
-            raise UsageError(
-                N_("There is no writer for the system {system}."), next_step=N_("Known: sql."), system=self.home.config.system
-            )
+    def actor(self, writer: Writer) -> str:
+        """Return under which name or id our own deletions stand in the CRM; empty where it does not say."""
+        return self.home.config.actor if self.home.config.system == "sql" else writer.me
 
     def holds_text(self) -> str:
         """Return the hold list's text.

@@ -15,8 +15,10 @@ from typing import Protocol
 
 from steward.crm.base import Capabilities
 from steward.crm.mapping import Mapping as CrmMapping
+from steward.executor.effects import unit_of
 from steward.executor.judge import Rules, Verdict, judge, keys_to_read
 from steward.executor.ports import Progress, Reading, State, Unit, Work
+from steward.executor.verdict import Stop
 from steward.manifest.format import FieldChange, Item
 from steward.records import RecordKey, Scalar, tag
 
@@ -36,6 +38,10 @@ class Look(Protocol):
         """See :class:`steward.executor.ports.Writer`."""
         ...
 
+    def close(self) -> None:
+        """See :class:`steward.executor.ports.Writer`."""
+        ...
+
 
 @dataclass(slots=True)
 class LiveDecider:
@@ -49,6 +55,8 @@ class LiveDecider:
         True for records that are open items of the same manifest.
     patient : bool
         Let an item wait for such records; False where nothing else is left, and it is blocked.
+    privacy : bool
+        Somebody with the role ``privacy`` has approved: what no system could bring back may go.
     """
 
     look: Look
@@ -62,6 +70,7 @@ class LiveDecider:
     reviewed_at: datetime | None = None
     pending: Callable[[RecordKey], bool] = lambda key: False
     patient: bool = True
+    privacy: bool = False
     assume_gone: set[RecordKey] | None = None
 
     def decide(self, works: Sequence[Work]) -> tuple[list[Unit], list[Verdict], list[Work]]:
@@ -72,12 +81,25 @@ class LiveDecider:
             gone = self.assume_gone
             links = {p: [x for x in found if x.child not in gone] for p, found in reading.links.items()}
             reading = Reading(reading.records, links, reading.hidden)
-        rules = Rules(
+        return judge(works, reading, self._rules())
+
+    def rest(self, works: Sequence[Work]) -> Unit | None:
+        """Return what is left to do of a merge or deletion that was interrupted, from what hangs on it now.
+
+        Whether each change is one that was written down before is compared by the writer.
+        """
+        keys, parents = keys_to_read(works)
+        try:
+            return unit_of(works, self.look.read(keys, links_of=parents), self._rules())
+        except Stop:
+            return None
+
+    def _rules(self) -> Rules:
+        return Rules(
             self.mapping, self.look.value_for, self.actor, self.now(), self.anonymise, vetoed=self.vetoed(), held=self.held(),
-            kept=self.kept(), reviewed_at=self.reviewed_at,
+            kept=self.kept(), reviewed_at=self.reviewed_at, capabilities=self.look.capabilities, privacy=self.privacy,
             pending=self.pending if self.patient else lambda key: False,
         )  # fmt: skip
-        return judge(works, reading, rules)
 
 
 @dataclass(slots=True)

@@ -46,6 +46,7 @@ def plan_manifest(parts: Parts, manifest: Path, *, progress: Progress = None) ->
             decider = LiveDecider(
                 look, parts.home.mapping, parts.home.config.actor, parts.clock.now, checked.predicate.anonymise,
                 vetoed=lambda: vetoed, held=lambda: held, kept=lambda: kept, reviewed_at=checked.predicate.snapshot.taken_at,
+                privacy=checked.approved_as("privacy", trust),
             )  # fmt: skip
             started = parts.clock.monotonic()
             plan = make_plan(works_of(checked.items), decider, progress=progress)

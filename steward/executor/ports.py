@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from steward.crm.base import Capabilities
 from steward.manifest.format import RelatedSet, Survivor
 from steward.records import Absent, Fields, Link, Record, RecordKey, Scalar
+
+if TYPE_CHECKING:
+    from steward.executor.verdict import Verdict
 
 Hook = Callable[[str], None]
 """Called with the name of each step just before and after it; a harness may end the process there."""
@@ -117,10 +120,13 @@ class State(StrEnum):
     BLOCKED = "blocked"
     HELD = "held"
     CONFLICT = "conflict"  # restore: people changed it since
+    PARTLY = "partly"  # some steps of it were made, the rest cannot be any more; a restore brings it back
 
 
 OPEN = (State.PENDING, State.INTENT, State.DOUBT)
 APPLIED = (State.DONE, State.DONE_INFERRED)
+TOUCHED = (*APPLIED, State.PARTLY)
+"""States in which the CRM is not as it was: what a restore brings back."""
 
 Action = Literal["soft_delete", "hard_delete", "merge_into", "anonymise", "reassign", "deactivate_user", "restore"]
 
@@ -234,20 +240,51 @@ class Settled:
     """What reading showed about an item in doubt.
 
     ``state``: ``done`` (the ledger or the recycle bin says so), ``again`` (as it was before: send again), ``changed``,
-    ``gone`` (not there, and not by us), ``edited`` (we deleted a record that people had just edited: put it back), or
-    ``unknown`` (no answer: ask later).
+    ``gone`` (not there, and not by us), ``edited`` (we deleted a record that people had just edited: put it back),
+    ``partly`` (some steps of its unit were made and others not), or ``unknown`` (no answer: ask later).
     """
 
-    state: Literal["done", "again", "changed", "gone", "edited", "unknown"]
+    state: Literal["done", "again", "changed", "gone", "edited", "partly", "unknown"]
     by: str | None = None
     inferred: bool = True
     became: str | None = None
+    made: tuple[str, ...] = ()
+    """For ``partly``: which steps were made, as ``object/id`` and the names of fields; never a value."""
+
+
+class Decider(Protocol):
+    """Reads what items are now and says what happens to them.
+
+    Attributes
+    ----------
+    patient : bool
+        Let an item wait for records of the same manifest; False where nothing else is left.
+    """
+
+    patient: bool
+
+    def decide(self, works: Sequence[Work]) -> tuple[list[Unit], list[Verdict], list[Work]]:
+        """Return units to apply, verdicts of the others, and items for a later batch."""
+        ...
+
+    def rest(self, works: Sequence[Work]) -> Unit | None:
+        """Return what is left to do of a unit that was interrupted; None where it cannot be done any more."""
+        ...
 
 
 class Writer(Protocol):
     """The only things that change a CRM. Every write is conditional on what was read where the system can."""
 
     capabilities: Capabilities
+
+    @property
+    def me(self) -> str:
+        """Id under which the system itself says who deleted; empty where it does not, or the executor writes it."""
+        ...
+
+    def moving(self, object: str) -> frozenset[str]:
+        """Return the columns that the system itself moves when a record is written."""
+        ...
 
     def read(self, keys: Sequence[RecordKey], *, links_of: Sequence[RecordKey] = ()) -> Reading:
         """Return whole rows of ``keys`` and of every child that refers to ``links_of``. A key without an answer is left out."""
@@ -274,6 +311,13 @@ class Writer(Protocol):
 
         After a ``DONE`` of a system without conditional writes it is also asked, to compare what went with what was
         backed up.
+        """
+        ...
+
+    def go_on(self, units: Sequence[Unit], *, manifest: str) -> Mapping[int, Result]:
+        """Make the steps that are left of units that were interrupted; what is not one of their steps is refused.
+
+        Never asked of a system with transactions.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 An outcome line is canonical JSON: ``seq, object, id, action, target, state, code, by, at, did, of, readBack``. ``did``
 names what was removed, replaced, moved and kept, never a value (``steward.executor.did``); it stands only where the change
-was made. ``readBack`` is true where the record was seen afterwards to be so: by the transaction that made the change, or
+was made, and for a change that was made in part it lists the steps that were. ``readBack`` is true where the record was seen afterwards to be so: by the transaction that made the change, or
 by settling; an answer of the CRM alone is no sight. Files are written and read line by line. Left to others: when a run is
 finished (``parts``).
 """
@@ -43,8 +43,10 @@ def outcome_lines(journal: Journal, manifest: str) -> Iterator[tuple[str, bytes]
         manifest
     ):
         went = state in _WENT
-        said = json.loads(did) if did and went else {}
-        seen = went and (said.pop("tx", False) or state == State.DONE_INFERRED or code in ("settled", "already", "compared"))
+        said = json.loads(did) if did and (went or state == State.PARTLY) else {}
+        seen = (went or state == State.PARTLY) and (
+            said.pop("tx", False) or state == State.DONE_INFERRED or code in ("settled", "already", "compared", "partly")
+        )
         yield (
             state,
             encode(

@@ -21,6 +21,7 @@ from steward.executor.backup import BackupReader
 from steward.executor.journal import Journal
 from steward.executor.judge import Verdict, units_of
 from steward.executor.ports import Effect, Reading, State, Unit, Work, Writer
+from steward.executor.steps import content
 from steward.records import Absent, Record, RecordKey, Scalar, canonical_text
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -114,6 +115,7 @@ class RestoreDecider:
     actor: str = ""
     impossible: list[Line] = field(default_factory=list)
     assumed: set[RecordKey] = field(default_factory=set)
+    patient: bool = False
     _promised: set[RecordKey] = field(default_factory=set)
     _renumbered: set[RecordKey] = field(default_factory=set)
 
@@ -153,6 +155,10 @@ class RestoreDecider:
                 units.append(Unit(group[0].unit or f"#{group[0].seq}", tuple(going), tuple(merged)))
                 touched |= mine
         return units, verdicts, later
+
+    def rest(self, works: Sequence[Work]) -> Unit | None:
+        """Never asked: what is left of a restore is found anew from the backup."""
+        return None
 
     def _parents(self, originals: Mapping[int, Sequence[Effect]]) -> Iterator[RecordKey]:
         for effects in originals.values():
@@ -217,13 +223,20 @@ class RestoreDecider:
             # A deletion's marks go back together: half an undeletion is none.
             names = {n for n in (mark.column, mark.at, mark.by) if n is not None and n in e.changes}
             if not found.deleted:
-                return "already" if found.digest == before.digest else "changed_since"
+                return "already" if self._same(found, before) else "changed_since"
             if any(not equal(found.fields.get(n), e.changes[n]) for n in names):
                 return "not_by_us"
         undone = self._undo(work.seq, e, found, reading)
         if undone is None:
-            return "already" if found.digest == before.digest else "changed_since"
+            return "already" if self._same(found, before) else "changed_since"
         return undone
+
+    def _same(self, found: Record, before: Record) -> bool:
+        """Compare a row with what it was; what a vendor moves by itself cannot be put back, and says nothing."""
+        if self.writer.capabilities.transactional:
+            return found.digest == before.digest
+        moving = self.writer.moving(before.key.object)
+        return content(found.fields, moving) == content(before.fields, moving)
 
     def _back(self, work: Work, e: Effect, found: Record | Absent, reading: Reading) -> Effect | str:
         """Bring a record back that is gone: out of the bin where it lies there, else made anew."""
@@ -234,12 +247,16 @@ class RestoreDecider:
             if found.deleted and e.op == "bin":
                 if found.deleted_by is not None and self.actor and found.deleted_by != self.actor:
                     return "not_by_us"
-                return Effect(work.seq, "item", "unbin", found) if found.digest == before.digest else "changed_since"
-            if found.digest == before.digest:
+                return Effect(work.seq, "item", "unbin", found) if self._same(found, before) else "changed_since"
+            if self._same(found, before):
                 return "already"
             if not self.new_ids:
                 return "recreated"
-        renumber = isinstance(found, Record) or not caps.restore_keeps_id
+        elif found.binned:
+            if found.deleted_by is not None and self.actor and found.deleted_by != self.actor:
+                return "not_by_us"
+            return Effect(work.seq, "item", "unbin", before)
+        renumber = isinstance(found, Record) or not caps.restore_keeps_id or not caps.transactional
         if renumber and not self.writer.can_renumber(before.key.object):
             return "no_new_id"
         return Effect(work.seq, "item", "insert", before, self._links_now(work, before, reading, renumber), renumber)
@@ -268,7 +285,7 @@ class RestoreDecider:
     def _undo(self, seq: int, e: Effect, now: Record, reading: Reading) -> Effect | None:
         """Return the update that puts our changes back where they still stand; None where there is none."""
         entry = self.mapping.objects[e.before.key.object]
-        moving = {n for n in (entry.version, entry.modified) if n}
+        moving = self.writer.moving(e.before.key.object) | {n for n in (entry.version, entry.modified) if n}
         changes: dict[str, Scalar] = {}
         for name, left in e.changes.items():
             if name in moving:
@@ -285,6 +302,8 @@ class RestoreDecider:
                     self.impossible.append(Line(seq, "link", e.before.key, name, "impossible", why="parent_gone"))
                     continue
             changes[name] = old
+        if not self.writer.capabilities.transactional:
+            return Effect(seq, e.role, "update", now, changes) if changes else None
         result = {**now.fields, **changes}
         same = all(equal(result[n], e.before.fields.get(n)) for n in result if n not in moving)
         if same:  # nobody has touched it: the same row, with its old version

@@ -15,7 +15,13 @@ from steward.records import Absent, Record, RecordKey, Scalar, canonical_text
 ReadRows = Callable[[Sequence[RecordKey]], Mapping[RecordKey, Record | Absent]]
 
 
-def report(effects: Sequence[Effect], read: ReadRows, mapping: CrmMapping, new_id: NewId) -> list[Line]:
+def report(
+    effects: Sequence[Effect],
+    read: ReadRows,
+    mapping: CrmMapping,
+    new_id: NewId,
+    moving: Callable[[str], frozenset[str]] = lambda object: frozenset(),
+) -> list[Line]:
     """Read back what is there now and say it per record and per link.
 
     Outcomes are ``restored`` (as it was to the last column, but for ids that had to change), ``changed`` (there, with
@@ -29,6 +35,8 @@ def report(effects: Sequence[Effect], read: ReadRows, mapping: CrmMapping, new_i
         Gives rows by key as they are now.
     new_id : callable
         Where a record is now that was made anew.
+    moving : callable
+        Columns of an object that the system moves by itself and nobody can put back.
     """
 
     def at(key: RecordKey) -> RecordKey:
@@ -42,9 +50,10 @@ def report(effects: Sequence[Effect], read: ReadRows, mapping: CrmMapping, new_i
         place = at(e.before.key)
         now = rows.get(place)
         meant = _meant(e.before, mapping, at)
+        still = moving(e.before.key.object)
         became = place.id if place != e.before.key else None
         if isinstance(now, Record):
-            names = tuple(sorted(n for n in meant if not equal(now.fields.get(n), meant[n])))
+            names = tuple(sorted(n for n in meant if n not in still and not equal(now.fields.get(n), meant[n])))
             outcome, why = ("changed", "") if names else ("restored", "")
         else:
             names, outcome, why = (), "impossible", "row_gone" if isinstance(now, Absent) else "no_answer"

@@ -30,11 +30,10 @@ from steward.executor.documents import RestorePredicate
 from steward.executor.engine import Engine
 from steward.executor.gates import Gates, TenantLock
 from steward.executor.parts import Parts
-from steward.executor.ports import APPLIED, Progress, Work
+from steward.executor.ports import APPLIED, Progress, Work, Writer
 from steward.executor.receipt import read_receipt
 from steward.executor.restore import FrameEffects, Line, RestoreDecider
 from steward.executor.restore_report import line_document, report
-from steward.executor.writers.sql import SqlWriter
 from steward.manifest.codec import encode
 from steward.manifest.draft import new_manifest_id, whole_second
 from steward.manifest.format import RESTORE_TYPE, Subject
@@ -113,9 +112,7 @@ def restore_receipt(
         works = restore_works(parts, said.manifest_id, chosen)
         writer = parts.writer()
         try:
-            decider = RestoreDecider(
-                writer, parts.home.mapping, effects, parts.journal.new_id, new_ids, parts.home.config.actor
-            )
+            decider = RestoreDecider(writer, parts.home.mapping, effects, parts.journal.new_id, new_ids, parts.actor(writer))
             if dry_run:
                 return Restored("", *forecast(works, decider))
             running = next(
@@ -197,7 +194,7 @@ def _restore(
     envelope: Path,
     trust: TrustStore,
     lock: TenantLock,
-    writer: SqlWriter,
+    writer: Writer,
     decider: RestoreDecider,
     effects: FrameEffects,
     works: list[Work],
@@ -249,9 +246,10 @@ def _restore(
         )  # fmt: skip
         counts = engine.run()
         found: list[Line] = []
+        unmoved = writer.moving if not writer.capabilities.transactional else lambda object: frozenset()
         for start in range(0, len(works), REPORT_BATCH):
             part = [e for w in works[start : start + REPORT_BATCH] if w.of_seq is not None for e in effects.of(w.of_seq)]
-            found += report(part, lambda keys: writer.read(keys).records, parts.home.mapping, parts.journal.new_id)
+            found += report(part, lambda keys: writer.read(keys).records, parts.home.mapping, parts.journal.new_id, unmoved)
         path, _ = parts.finish(disk, audit, said.manifest_id, "restore", checked.subject[0], "finished")
         text = b"".join(encode(line_document(entry)) + b"\n" for entry in found)
         write_file(path.with_name(f"{said.manifest_id}.report.ndjson"), text, mode=0o600)

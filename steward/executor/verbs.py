@@ -23,7 +23,7 @@ STATE_WORDS = {
     "done": N_("done"), "done_inferred": N_("done (read back later)"), "drift": N_("changed since the review"),
     "missing": N_("not there"), "failed": N_("failed"), "veto": N_("vetoed"), "blocked": N_("blocked by what hangs on it"),
     "held": N_("on the hold list"), "conflict": N_("conflict"), "pending": N_("open"), "intent": N_("sent, not settled"),
-    "doubt": N_("in doubt"), "apply": N_("would be applied"), "vetoed": N_("vetoed"),
+    "doubt": N_("in doubt"), "partly": N_("done in part"), "apply": N_("would be applied"), "vetoed": N_("vetoed"),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from steward.crm.base import Capabilities
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.executor.ports import State, Work
 from steward.manifest.format import FieldChange
@@ -28,6 +29,8 @@ CODES = {
     "self_link": "the survivor refers to the record that merges into it",
     "no_choice": "a chosen value comes from a record that is not part of the merge",
     "no_rule": "neither mapping nor manifest says how this is done",
+    "no_recycle_bin": "the CRM has no recycle bin and the mapping no deletion mark, so nothing can be deleted softly",
+    "needs_privacy": "the CRM cannot bring it back, and nobody with the role privacy has approved",
     "not_writable": "the mapping does not allow writing a field",
     "veto": "vetoed",
     "held": "on the hold list",
@@ -67,6 +70,10 @@ class Rules:
         When the snapshot was taken; business that was opened or changed after it protects. None asks nothing.
     pending : callable
         True for records that are open items of the same manifest: what waits for them waits, it is not blocked.
+    capabilities : Capabilities
+        What the system can do; what it cannot restricts the plan.
+    privacy : bool
+        Somebody with the role ``privacy`` has approved the manifest.
     """
 
     mapping: CrmMapping
@@ -79,6 +86,13 @@ class Rules:
     kept: Mapping[RecordKey, str] = field(default_factory=dict)
     reviewed_at: datetime | None = None
     pending: Callable[[RecordKey], bool] = lambda key: False
+    capabilities: Capabilities = field(kw_only=True)
+    privacy: bool = False
+
+    @property
+    def final(self) -> bool:
+        """True where a record that is deleted is gone for good and nothing guards it at the last moment."""
+        return not self.capabilities.recycle_bin and not self.capabilities.conditional_delete
 
 
 class Later(Exception):

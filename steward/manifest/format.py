@@ -233,8 +233,12 @@ class HeldBack(Doc, frozen=True):
     by_code: dict[Word, Positive]
 
 
-class ManifestPredicate(Doc, frozen=True):
-    """Everything a deletion manifest says beside its items."""
+class ManifestPredicate(Doc, frozen=True, omit_defaults=True):
+    """Everything a deletion manifest says beside its items.
+
+    ``side_effects`` are switches of the CRM that stay on while it runs, such as ``wf_trigger`` of Zoho: workflows, mails,
+    webhooks. All others are turned off. Where none is on, the member is not there.
+    """
 
     manifest_id: ManifestId
     system: Name
@@ -254,6 +258,7 @@ class ManifestPredicate(Doc, frozen=True):
     limits: Limits
     backup: BackupRef
     supersedes: ManifestId | None
+    side_effects: Annotated[tuple[Name, ...], Meta(max_length=20)] = ()
 
 
 class VetoPredicate(Doc, frozen=True):

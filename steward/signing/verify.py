@@ -76,6 +76,13 @@ class ExaminedManifest:
         """Ids of those who signed and are not the proposer, sorted."""
         return tuple(sorted(p.id for p in self.signers if p.id != self.predicate.proposer.person))
 
+    def approved_as(self, role: str, trust: TrustStore) -> bool:
+        """True where somebody who signed, and is not the proposer, has a role for every object of the manifest."""
+        said = self.predicate
+        objects = {kind.partition("/")[0] for kind in said.counts}
+        people = [p for p in self.signers if p.id != said.proposer.person]
+        return any(trust.has_role(p, role, said.tenant, objects) for p in people)
+
     def __len__(self) -> int:
         return self.predicate.items.records
 

@@ -290,6 +290,16 @@ class HostileWriter:
                 found[work.seq] = Settled("gone", by=record.deleted_by)
         return found
 
+    me = ME
+
+    def moving(self, object: str) -> frozenset[str]:
+        """Nothing moves by itself but the version, which is no field."""
+        return frozenset()
+
+    def go_on(self, units: Sequence[Unit], *, manifest: str) -> Mapping[int, Result]:
+        """Units of one effect have no halves."""
+        return {}
+
     def put_back(self, work: Work, *, manifest: str) -> bool:
         """Restore what we deleted, after looking once more whose deletion it is."""
         record = self.read([work.key]).records.get(work.key)

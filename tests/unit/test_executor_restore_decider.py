@@ -31,7 +31,7 @@ class Crm:
 
     def __init__(self, *now: Record, keeps: bool = False, renumbers: bool = True) -> None:
         self.now = {r.key: r for r in now}
-        self.capabilities = Capabilities("bin", recycle_bin=True, restore_keeps_id=keeps, batch_size=10)
+        self.capabilities = Capabilities("bin", recycle_bin=True, restore_keeps_id=keeps, transactional=keeps, batch_size=10)
         self.renumbers = renumbers
 
     def read(self, keys: Sequence[RecordKey], *, links_of: Sequence[RecordKey] = ()) -> Reading:
@@ -42,6 +42,9 @@ class Crm:
 
     def can_renumber(self, object: str) -> bool:
         return self.renumbers
+
+    def moving(self, object: str) -> frozenset[str]:
+        return frozenset()
 
 
 class Frames:

@@ -281,14 +281,17 @@ class SqlWriter(SqlLook):
             row = now.get(key_now(effect))
             if (row is None) != (effect.op == "delete"):
                 raise Refused(unit, Answer.REFUSED, "side_effect")
-            moving = self._moving(effect.before.key.object)
+            moving = self.moving(effect.before.key.object)
             if effect.renumber:
                 moving |= {self.mapping.objects[effect.before.key.object].key}
             if row is not None and not same(row, effect.after(), moving):
                 raise Refused(unit, Answer.REFUSED, "side_effect")
 
-    def _moving(self, object: str) -> frozenset[str]:
-        """Columns that a trigger may set by itself at any change."""
+    me = ""
+    """A database does not say who deleted; the executor writes its name where the mapping has a column for it."""
+
+    def moving(self, object: str) -> frozenset[str]:
+        """Return the columns that a trigger may set by itself at any change."""
         entry = self.mapping.objects[object]
         return frozenset(n for n in (entry.version, entry.modified) if n)
 
@@ -306,6 +309,10 @@ class SqlWriter(SqlLook):
             w.seq: Settled("done", inferred=False, became=became.get(w.seq)) if w.seq in done else Settled("again")
             for w in works
         }
+
+    def go_on(self, units: Sequence[Unit], *, manifest: str) -> Mapping[int, Result]:
+        """Never needed: a transaction is made whole or not at all."""
+        return {}
 
     def put_back(self, work: Work, *, manifest: str) -> bool:
         """Never needed: the change was conditional."""
