@@ -24,10 +24,10 @@ from steward.crm.base import Capabilities
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.sql_engine import crm_error, open_engine, place_of
-from steward.crm.sql_shape import TableShape, bind_type, id_of, is_deleted, is_in, live, natives, record_of, reflect
+from steward.crm.sql_shape import TableShape, bind_type, id_of, is_deleted, is_in, live, natives, record_of, reflect, scalar
 from steward.errors import SchemaMismatchError, StewardError
 from steward.messages import N_
-from steward.records import Absent, Link, Record, RecordKey
+from steward.records import Absent, Link, Record, RecordKey, Scalar
 
 __all__ = ["SQL_CAPABILITIES", "SqlReader", "TableShape", "is_deleted", "reflect"]
 
@@ -124,12 +124,44 @@ class SqlReader:
         if batch < 1:
             raise ValueError("batch must be at least 1")
         shape = self._shape(object)
-        connection = self._begin(object)
+        for rows in self._pages(shape, shape.columns, batch):
+            yield [record_of(shape, row) for row in rows]
+        self.done(object)
+
+    def sweep(
+        self, object: str, names: Sequence[str], *, batch: int = 20_000
+    ) -> Iterator[list[tuple[str, tuple[Scalar, ...]]]]:
+        """Yield id and the named columns of every record, in the snapshot's moment; the object is then not read yet."""
+        shape = self._shape(object)
+        for rows in self._pages(shape, (shape.mapping.key, *names), batch):
+            yield [(id_of(row[0]), tuple(scalar(value) for value in row[1:])) for row in rows]
+        self._scanned.discard(object)  # a scan after it is of the same moment
+
+    def pick(self, object: str, ids: Sequence[str]) -> Iterator[list[Record]]:
+        """Yield the records of ids in the snapshot's moment; one that is not there does not come."""
+        shape = self._shape(object)
+        connection = self._snapshot if self._snapshot is not None else self._begin(object)
+        for chunk in _chunks(list(ids)):
+            held = [n for i in chunk for n in natives(shape, shape.mapping.key, i)]
+            if not held:
+                continue
+            query = select(*(shape.col(c) for c in shape.columns)).where(is_in(shape, shape.mapping.key, held))
+            with self._errors():
+                yield [record_of(shape, row) for row in connection.execute(query).all()]
+
+    def done(self, object: str) -> None:
+        """Note that an object is read; after the last one the moment ends, and writers are no longer held up."""
+        self._finished.add(object)
+        if self._snapshot is not None and self._finished >= self._shapes.keys():
+            self._end()
+
+    def _pages(self, shape: TableShape, names: Sequence[str], batch: int) -> Iterator[Sequence[Sequence[object]]]:
+        connection = self._begin(shape.mapping.name)
         with self._errors():
             self._check_key(connection, shape)
         key = shape.col(shape.mapping.key)
-        page = select(*(shape.col(c) for c in shape.columns)).order_by(key).limit(batch)
-        place = shape.columns.index(shape.mapping.key)
+        page = select(*(shape.col(c) for c in names)).order_by(key).limit(batch)
+        place = names.index(shape.mapping.key)
         query = page
         while True:
             try:
@@ -139,13 +171,10 @@ class SqlReader:
                 self._end()  # a broken moment is not continued
                 raise
             if rows:
-                yield [record_of(shape, row) for row in rows]
+                yield rows
             if len(rows) < batch:
                 break
             query = page.where(key > literal(rows[-1][place], type_=bind_type(shape, shape.mapping.key)))
-        self._finished.add(object)
-        if self._snapshot is connection and self._finished >= self._shapes.keys():
-            self._end()  # all is read: writers are no longer held up
 
     def fetch(self, object: str, ids: Sequence[str]) -> Mapping[str, Record | Absent]:
         """Return what each id is now; a missing row is positive evidence, since the database answered for the id."""

@@ -144,7 +144,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Wire:
-    """Calls one vendor's API at one address.
+    """Calls one vendor's API at one address. Parts of a call are those of httpx; ``extra`` are headers beside the usual.
 
     Attributes
     ----------
@@ -304,7 +304,8 @@ class Wire:
             raise UsageError(
                 N_("The CRM names another host, {host}; the credential is not sent there."), host=urlsplit(url).hostname
             )
-        with self._client.stream(method, url, headers=dict(self.headers()), **parts) as answer:
+        sent = {name: value for name, value in parts.items() if name != "extra"}
+        with self._client.stream(method, url, headers={**self.headers(), **(parts.get("extra") or {})}, **sent) as answer:
             body = bytearray()
             for chunk in answer.iter_bytes():
                 body += chunk

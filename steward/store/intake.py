@@ -22,9 +22,11 @@ from steward.crm.mapping import FORMAT, Mapping, ObjectMapping
 from steward.errors import SchemaMismatchError, SnapshotError
 from steward.messages import N_
 from steward.records import ObjectStats, Record, Snapshot, canonical_text, snapshot_digest
+from steward.store import readings
 from steward.store.bulk import ReadCarefullyError
 from steward.store.digest import object_digest
 from steward.store.model import Reject
+from steward.store.readings import Reading, reading_of
 from steward.store.sql import literal, one, quote
 from steward.store.typed import create_typed_view
 from steward.store.writing import TableWriter
@@ -105,6 +107,8 @@ def _take(connection: duckdb.DuckDBPyConnection, source: CrmReader | LoadsItself
         mapping = _mapping_of(source)  # files without a mapping get their roles from the headers
         digest = snapshot_digest(stats)
         complete = not (intake.incomplete or intake.rejects)
+        unknown = set(getattr(source, "unknown", ()))  # deletions nobody looked for are no ground against going on
+        reading = reading_of(source, taken_at, sound=complete or (not intake.rejects and set(intake.notes) <= unknown))
         snapshot = Snapshot(
             digest, taken_at.astimezone(UTC), mapping.system, mapping.tenant, mapping.environment, source.connector_version,
             tuple(sorted(stats, key=lambda s: s.name)), complete, tuple(intake.notes),
@@ -112,7 +116,7 @@ def _take(connection: duckdb.DuckDBPyConnection, source: CrmReader | LoadsItself
         known = one(connection, "SELECT tenant, system, environment, mapping_json FROM snapshots WHERE digest = ?", [digest])
         if known is not None:
             connection.execute("ROLLBACK")
-            _taken_again(connection, snapshot, mapping, intake, known)
+            _taken_again(connection, snapshot, mapping, intake, known, reading)
             return digest
         for entry in mapping.objects.values():
             create_typed_view(connection, schema, entry, next(s.columns for s in stats if s.name == entry.name))
@@ -127,6 +131,8 @@ def _take(connection: duckdb.DuckDBPyConnection, source: CrmReader | LoadsItself
                 [digest, s.name, s.rows, s.digest, s.rejects, json.dumps(s.columns, ensure_ascii=False)],
             )
         _write_files_and_rejects(connection, digest, intake)
+        if reading is not None:
+            readings.write(connection, digest, reading)
         connection.execute("COMMIT")
     except BaseException:
         _rollback(connection)
@@ -153,13 +159,14 @@ def _take_object(
     if isinstance(source, LoadsItself):
         source.load(entry, writer, intake)
     else:
-        _read_all(entry, writer, source, intake)
+        read_all(entry, writer, source, intake)
     writer.refuse_repeated_ids()
     digest, rows = object_digest(connection, writer.table, entry.name)
     return ObjectStats(entry.name, rows, digest, len(intake.rejects) - before, writer.columns)
 
 
-def _read_all(entry: ObjectMapping, writer: TableWriter, reader: CrmReader, intake: Intake) -> None:
+def read_all(entry: ObjectMapping, writer: TableWriter, reader: CrmReader, intake: Intake) -> None:
+    """Read one object of a CRM whole, and hold what came against what the system counts, where it counts exactly."""
     counted = reader.count(entry.name)
     live = 0
     for batch in reader.scan(entry.name):
@@ -167,7 +174,7 @@ def _read_all(entry: ObjectMapping, writer: TableWriter, reader: CrmReader, inta
             continue
         if not writer.columns:
             writer.start(tuple(batch[0].fields), where=entry.source)
-        _append_records(entry, writer, batch)
+        append_records(entry, writer, batch)
         live += sum(not record.deleted for record in batch)
         intake.progress(len(batch))
     if not writer.columns:
@@ -186,7 +193,14 @@ def _all_columns(entry: ObjectMapping) -> list[str]:
     return list(mapped_columns(entry))
 
 
-def _append_records(entry: ObjectMapping, writer: TableWriter, batch: Sequence[Record]) -> None:
+def append_records(entry: ObjectMapping, writer: TableWriter, batch: Sequence[Record]) -> None:
+    """Write records of a reader.
+
+    Raises
+    ------
+    SnapshotError, SchemaMismatchError
+        Text that cannot be kept; a record with other fields than those before it.
+    """
     names = set(writer.columns)
     for record in batch:
         if record.fields.keys() != names:
@@ -211,7 +225,12 @@ def _append_records(entry: ObjectMapping, writer: TableWriter, batch: Sequence[R
 
 
 def _taken_again(
-    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, mapping: Mapping, intake: Intake, known: tuple[object, ...]
+    connection: duckdb.DuckDBPyConnection,
+    snapshot: Snapshot,
+    mapping: Mapping,
+    intake: Intake,
+    known: tuple[object, ...],
+    reading: Reading | None,
 ) -> None:
     """The same records once more: only what was read beside them (rejects, mapping) is brought up to date."""
     if known[:3] != (snapshot.tenant, snapshot.system, snapshot.environment):
@@ -231,10 +250,13 @@ def _taken_again(
             connection.execute("UPDATE snapshots SET mapping_json = ? WHERE digest = ?", [_encode(mapping), digest])
             for entry in mapping.objects.values():
                 create_typed_view(connection, f"take_{number}", entry, snapshot.object(entry.name).columns)
-        connection.execute(
-            "UPDATE snapshots SET complete = ?, notes_json = ? WHERE digest = ?",
-            [snapshot.complete, json.dumps(snapshot.notes), digest],
-        )
+        if reading is None or reading.deletions_known or not reading.sound:  # who did not look for deletions saw none: no news
+            connection.execute(
+                "UPDATE snapshots SET complete = ?, notes_json = ? WHERE digest = ?",
+                [snapshot.complete, json.dumps(snapshot.notes), digest],
+            )
+        if reading is not None:
+            readings.write(connection, digest, reading)
         for s in snapshot.objects:
             connection.execute(
                 "UPDATE snapshot_objects SET rejects = ? WHERE snapshot = ? AND object = ?", [s.rejects, digest, s.name]

@@ -1,6 +1,6 @@
 """Tables of a workspace and the settings of its database.
 
-``snapshots``, ``snapshot_objects``, ``snapshot_files`` and ``rejects`` describe what was taken in; one schema
+``snapshots``, ``snapshot_objects``, ``snapshot_files``, ``readings`` and ``rejects`` describe what was taken in; one schema
 ``take_<n>`` per snapshot holds a table per object. ``runs``, ``evidence``, ``pairs``, ``clusters``, ``survivors`` and ``protections``
 hold what scoring found.
 
@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS snapshot_files(
 CREATE TABLE IF NOT EXISTS rejects(
     snapshot VARCHAR NOT NULL, object VARCHAR NOT NULL, file VARCHAR NOT NULL, line BIGINT NOT NULL, problem VARCHAR NOT NULL,
     text VARCHAR NOT NULL, raw BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS readings(
+    snapshot VARCHAR NOT NULL, began TIMESTAMP NOT NULL, clock_seconds DOUBLE, sight VARCHAR NOT NULL, sound BOOLEAN NOT NULL,
+    deletions_known BOOLEAN NOT NULL, origin VARCHAR, marks_json VARCHAR NOT NULL, ways_json VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS runs(
     snapshot VARCHAR NOT NULL, kind VARCHAR NOT NULL, object VARCHAR NOT NULL, definition_digest VARCHAR NOT NULL,
     summary_json VARCHAR NOT NULL, complete BOOLEAN NOT NULL);

@@ -1,0 +1,51 @@
+"""What changed in a Tryton model: ids with ``_timestamp`` and every reference of all records, which a search gives cheaply.
+
+What is peculiar, each with a test of its name:
+
+* ``_timestamp`` is what Tryton itself compares before a write, to the microsecond: no clock is asked.
+* Deleting a party empties the reference of its deals and moves no ``_timestamp`` of theirs. So references are compared too.
+
+Left to others: reading whole (``steward.crm.tryton``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from steward.crm.changes import Before, Changes, Swept, some
+from steward.crm.mapping import ObjectMapping
+from steward.crm.tryton import TrytonReader
+from steward.records import Record, canonical_text
+
+SWEEP = 5_000
+"""Records of one call of a sweep; a few columns of them are no larger than a page of whole ones."""
+
+_IN = 200
+_REFERENCES = frozenset({"many2one", "reference"})
+
+
+class TrytonChanges(Changes):
+    """Answers about one model."""
+
+    reader: TrytonReader
+    way = "stamps"
+
+    def __init__(self, reader: TrytonReader, entry: ObjectMapping, before: Before) -> None:
+        super().__init__(reader, entry, before)
+        kinds = reader.kinds(entry)
+        self.compared = ("_timestamp", *(name for name, kind in kinds.items() if kind.get("type") in _REFERENCES))
+
+    def sweep(self) -> Iterator[Sequence[Swept]]:
+        """Yield every id with what is compared, in the order of ids."""
+        last = 0
+        while rows := self.reader.search(self.entry, [["id", ">", last]], SWEEP, self.compared):
+            last = int(rows[-1]["id"])
+            flats = [(str(row["id"]), self.reader.flatten(self.entry, row)) for row in rows]
+            yield [Swept(id, tuple(canonical_text(flat.get(name)) for name in self.compared)) for id, flat in flats]
+
+    def read(self, ids: Sequence[str]) -> Iterator[Sequence[Record]]:
+        """Yield the records of ids."""
+        columns = self.reader.columns(self.entry.name)
+        for part in some(list(ids), _IN):
+            rows = self.reader.search(self.entry, [["id", "in", [int(i) for i in part]]], _IN, self.reader.describe(self.entry))
+            yield [self.reader.record(self.entry, columns, row) for row in rows]
