@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = (
     "steward snapshot people.csv --id unique_id --workspace w\n"
+    "steward snapshot Contacts.csv Accounts.csv --workspace w\n"
     "steward snapshot --mapping mapping.toml --from sqlite:///crm.sqlite --workspace w\n"
     "steward snapshot --mapping mapping.toml --from exports/ --workspace w\n"
     "steward snapshot --profile acme --workspace w\n"
@@ -38,7 +39,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files", nargs="*", type=Path, metavar="FILE", help=_("export files: CSV, TSV, XLSX, Parquet, JSON, NDJSON, also .gz")
     )
-    parser.add_argument("--mapping", type=Path, metavar="FILE", help=_("the mapping file; without one, --id is needed"))
+    parser.add_argument(
+        "--mapping",
+        type=Path,
+        metavar="FILE",
+        help=_("the mapping file; without one, --id is needed, or an export that is recognised by its headers"),
+    )
+    parser.add_argument("--vendor", metavar="NAME", help=_("whose export files they are, where their headers leave it open"))
     parser.add_argument(
         "--from",
         dest="source",
@@ -76,10 +83,14 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     folder = workspace_of(args)
     if args.profile is not None:
         return _from_profile(args, folder, screen)
-    if not (args.files or args.mapping):
+    if not (args.files or args.mapping or (args.source and "://" not in args.source)):
         raise UsageError(N_("What should be copied? Name export files, a mapping with --mapping, or a CRM with --profile."))
     now = datetime.now(UTC).replace(microsecond=0)
     mapping = _mapping(args.mapping) if args.mapping else None
+    if mapping is None and (args.vendor is not None or args.key is None):
+        return _from_exports(args, folder, now, screen)
+    if args.vendor is not None:
+        raise UsageError(N_("--vendor says how files without a mapping are read; leave out one of the two."))
     with screen.progress(N_("reading records"), None) as advance:
         if mapping is not None and args.source and ("://" in args.source or mapping.system == "sql"):
             from steward.crm.sql import SqlReader
@@ -92,11 +103,11 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
                     return _report(ws, snapshot, snapshot.digest in known, screen)
             finally:
                 reader.close()
-        from steward.store import FileSource
-
         where = [*args.files, *([Path(args.source)] if args.source else [])]
         if not where:
             where = [args.mapping.parent]
+        from steward.store import FileSource
+
         source = FileSource(
             where[0] if len(where) == 1 else where, mapping, key=args.key, object=args.object, role=args.role, encoding=args.encoding,
             delimiter=args.delimiter, sheet=args.sheet, tenant=args.tenant, environment=args.environment, duplicate_ids=args.duplicate_ids,
@@ -125,6 +136,28 @@ def _from_profile(args: argparse.Namespace, folder: Path, screen: Screen) -> int
         return _report(ws, snapshot, snapshot.digest in known, screen)
 
 
+def _from_exports(args: argparse.Namespace, folder: Path, now: datetime, screen: Screen) -> int:
+    """Read vendors' export files, recognised by their headers."""
+    from steward.commands import _exports
+    from steward.store import Workspace
+    from steward.store.exports import ExportSource
+
+    where = [*args.files, *([Path(args.source)] if args.source else [])]
+    with ExportSource(
+        where, scratch=folder / "tmp", vendor=args.vendor, object=args.object, key=args.key, role=args.role,
+        encoding=args.encoding, delimiter=args.delimiter, sheet=args.sheet, tenant=args.tenant, environment=args.environment,
+        duplicate_ids=args.duplicate_ids,
+    ) as source:  # fmt: skip
+        _exports.show(screen, source.proposal, source.mapping, source.left_out)
+        with Workspace.open(folder, create=True) as ws:
+            known = {s.digest for s in ws.snapshots()}
+            with screen.progress(N_("reading records"), None) as advance:
+                snapshot = ws.take_snapshot(source, taken_at=now, progress=advance)
+            _exports.remarks(screen, source.remarks)
+            recognised = _exports.document(source.proposal, source.mapping, source.left_out, source.remarks)
+            return _report(ws, snapshot, snapshot.digest in known, screen, recognised)
+
+
 def _mapping(path: Path) -> Mapping:
     from steward.crm.mapping import parse_mapping
 
@@ -147,7 +180,7 @@ def _with_environment(url: str) -> str:
     return re.sub(r"\$\{(\w+)\}", value, url)
 
 
-def _report(ws: Workspace, snapshot: Snapshot, known: bool, screen: Screen) -> int:
+def _report(ws: Workspace, snapshot: Snapshot, known: bool, screen: Screen, recognised: dict[str, object] | None = None) -> int:
     rejects = ws.rejects(snapshot)
     files = ws.files(snapshot)
     mapping = ws.mapping(snapshot)
@@ -210,6 +243,7 @@ def _report(ws: Workspace, snapshot: Snapshot, known: bool, screen: Screen) -> i
             ],
             "rejects": [{"object": r.object, "file": r.file, "line": r.line, "problem": r.problem} for r in rejects],
             "notes": list(snapshot.notes),
+            **({"recognised": recognised} if recognised is not None else {}),
         }
     )  # fmt: skip
     where = f"--workspace {ws.path.name}" if not os.environ.get("STEWARD_WORKSPACE") else ""

@@ -12,15 +12,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from steward.store.exports import ExportSource
     from steward.store.model import ChildImpact, Difference, Impact, Reject
     from steward.store.source import FileSource
     from steward.store.workspace import Workspace
 
-__all__ = ["ChildImpact", "Difference", "FileSource", "Impact", "Reject", "Workspace"]
+__all__ = ["ChildImpact", "Difference", "ExportSource", "FileSource", "Impact", "Reject", "Workspace"]
 
 _HOME = {
     "ChildImpact": "steward.store.model",
     "Difference": "steward.store.model",
+    "ExportSource": "steward.store.exports",
     "FileSource": "steward.store.source",
     "Impact": "steward.store.model",
     "Reject": "steward.store.model",

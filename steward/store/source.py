@@ -156,6 +156,15 @@ class FileSource:
 
     # ------------------------------------------------------------------ reading
 
+    @property
+    def part_type(self) -> type[_Part]:
+        """How one file is read."""
+        return _Part
+
+    def encoding_for(self, entry: ObjectMapping, shown: str) -> str | None:
+        """Return the encoding that was declared for a file; None where it has to be recognised."""
+        return self.encoding or entry.encoding
+
     def load(self, entry: ObjectMapping, writer: TableWriter, intake: Intake) -> None:
         """Read all files of one object. See :class:`steward.store.intake.LoadsItself`."""
         for shown, path in self.files[entry.name]:
@@ -167,7 +176,7 @@ class FileSource:
                     unzip(raw, unpacked)
                     inner = raw.name.removesuffix(".gz")
                     reading = look(unpacked, inner)
-                part = _Part(self, entry, writer, intake, shown, raw, reading, inner)
+                part = self.part_type(self, entry, writer, intake, shown, raw, reading, inner)
                 part.read()
         if self.duplicate_ids == "reject":
             _reject_repeated(writer, intake)
@@ -229,15 +238,7 @@ class _Part:
 
     def _characters(self) -> Encoding:
         """The encoding of a text file; recognised, declared, or asked for."""
-        wanted = self.source.encoding or self.entry.encoding
-        head = self.reading.head
-        if wanted:
-            found = encodings.declared(wanted, head)
-        else:
-            recognised = encodings.marked(head) or encodings.by_zero_bytes(head, self.shown)
-            if recognised is None and self.reading.utf8:
-                recognised = Encoding("utf-8", 0, "strict")
-            found = recognised or encodings.weigh(_foreign_lines(self.reading.path), self.shown)
+        found = characters_of(self.reading, self.source.encoding_for(self.entry, self.shown), self.shown)
         self.encoding = found.name
         return found
 
@@ -413,6 +414,30 @@ def _reject_repeated(writer: TableWriter, intake: Intake) -> None:
             if (entry.object, entry.file) == (writer.entry.name, file):
                 entry.rows_loaded -= 1
                 entry.rejects += 1
+
+
+def characters_of(reading: RawFile, wanted: str | None, shown: str) -> Encoding:
+    """Return how a text file is read.
+
+    Parameters
+    ----------
+    wanted : str or None
+        Declared; None recognises it.
+    shown : str
+        The file's name, for messages.
+
+    Raises
+    ------
+    UsageError, EncodingUnknownError, SnapshotError
+        No such encoding; several are plausible; the file is binary.
+    """
+    head = reading.head
+    if wanted:
+        return encodings.declared(wanted, head)
+    recognised = encodings.marked(head) or encodings.by_zero_bytes(head, shown)
+    if recognised is None and reading.utf8:
+        recognised = Encoding("utf-8", 0, "strict")
+    return recognised or encodings.weigh(_foreign_lines(reading.path), shown)
 
 
 def _foreign_lines(path: Path) -> Iterable[bytes]:

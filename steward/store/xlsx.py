@@ -271,6 +271,17 @@ class Xlsx:
             yield from done
             done.clear()
 
+    def merges(self, sheet: str) -> list[tuple[int, int, int, int]]:
+        """Return the merged cells of a sheet: first and last row from 1, first and last column from 0."""
+        found: list[tuple[int, int, int, int]] = []
+
+        def start(name: str, attributes: dict[str, str]) -> None:
+            if name == "mergeCell" and (cells := re.fullmatch(r"([A-Z]+)(\d+):([A-Z]+)(\d+)", attributes.get("ref", ""))):
+                found.append((int(cells[2]), int(cells[4]), _column(cells[1]), _column(cells[3])))
+
+        self._walk(self.sheets[sheet], start)
+        return found
+
     def _cell(self, kind: str, style: int, text: str) -> Cell:
         try:
             if kind == "s":
