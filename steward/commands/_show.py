@@ -76,6 +76,11 @@ def show(screen: Screen, summary: Summary, plan_problem: StewardError | None = N
         )
     else:
         screen.say(N_("Value at stake is not known here: the snapshot is not in this workspace."))
+    if summary.side_effects:
+        screen.say(
+            N_("Side effects of the CRM stay on: {switches}. Workflows, mails and webhooks may run for every record."),
+            switches=", ".join(summary.side_effects),
+        )
     screen.table(N_("The riskiest"), _COLUMNS, [row(i) for i in summary.riskiest])
     if summary.sample:
         screen.table(N_("Some at random"), _COLUMNS, [row(i) for i in summary.sample])

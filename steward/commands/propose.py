@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from steward import __version__
 from steward.commands import _signing as shared
 from steward.commands.common import workspace_of
-from steward.errors import IncompleteSnapshotError, TrustError, UntrustedKeyError
+from steward.errors import IncompleteSnapshotError, TrustError, UntrustedKeyError, UsageError
 from steward.manifest.draft import Draft, DraftRules, RecordState, draft, new_manifest_id
 from steward.manifest.format import FieldChange, Proposer
 from steward.manifest_files import read_file, write_draft
@@ -50,6 +50,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reassign", action="append", default=[], metavar="OBJECT=ID", help=_("who takes over what hangs on OBJECT")
     )
+    parser.add_argument(
+        "--side-effect", action="append", default=[], metavar="SWITCH",
+        help=_("leave this switch of the CRM on, e.g. wf_trigger; all are off otherwise (repeatable)"),
+    )  # fmt: skip
     parser.add_argument("--grace-hours", type=int, metavar="N", help=_("a longer grace than policy asks for"))
     parser.add_argument("--supersedes", metavar="ID", help=_("the manifest this one replaces"))
     parser.add_argument("--explain", action="store_true", help=_("list every record that is held back"))
@@ -73,6 +77,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         trust=trust,
         holds=holds,
         hard=args.hard,
+        side_effects=args.side_effect,
         reassign_to=dict(word.split("=", 1) for word in args.reassign if "=" in word),
         grace=None if args.grace_hours is None else timedelta(hours=args.grace_hours),
         supersedes=args.supersedes,
@@ -153,6 +158,7 @@ def _propose(
     trust: Any,
     holds: Holds | None = None,
     hard: Iterable[str] = (),
+    side_effects: Iterable[str] = (),
     reassign_to: Mapping[str, str] | None = None,
     grace: timedelta | None = None,
     supersedes: str | None = None,
@@ -192,6 +198,8 @@ def _propose(
             anonymise={n: anonymise_rule(o, store.columns(snapshot, n)) for n, o in mapping.objects.items()},
             reassign_to=reassign_to,
             hard=hard,
+            recycle_bin=_recycle_bin(mapping.system),
+            side_effects=_known_switches(mapping.system, side_effects),
         )
         drafted = draft(
             standing,
@@ -213,6 +221,27 @@ def _propose(
             singles=singles(store.connection, store, snapshot, mapping, ends),
         )
     return drafted, write_draft(to, drafted).path
+
+
+def _recycle_bin(system: str) -> bool:
+    """Say whether a vendor's CRM has a recycle bin of its own; a database has one only where the mapping names it."""
+    from steward.crm.registry import capabilities
+
+    return any(c.recycle_bin and not c.transactional for c in capabilities() if c.system == system)
+
+
+def _known_switches(system: str, asked: Iterable[str]) -> tuple[str, ...]:
+    from steward.crm.registry import capabilities
+
+    known = {switch for c in capabilities() if c.system == system for switch in c.side_effects}
+    found = tuple(sorted(set(asked)))
+    unknown = [s for s in found if s not in known]
+    if unknown:
+        raise UsageError(
+            N_("{system} has no switch {unknown}; it has: {known}."),
+            system=system, unknown=", ".join(unknown), known=", ".join(sorted(known)) or "-",
+        )  # fmt: skip
+    return found
 
 
 def _open_gates(store: Workspace, snapshot: Snapshot, policy: Policy) -> None:

@@ -126,6 +126,7 @@ class Draft:
             ),
             backup=BackupRef(recipients=self.rules.recipients, retain_days=self.rules.retain_days),
             supersedes=self.supersedes,
+            side_effects=self.rules.side_effects,
         )
         subject = Subject(name=ITEMS_NAME, digest={"sha256": summary.sha256})
         return encode(Statement(subject=(subject,), predicate_type=MANIFEST_TYPE, predicate=predicate))

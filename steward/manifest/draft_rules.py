@@ -74,6 +74,10 @@ class DraftRules:
         Object → id of the new owner or parent for children with the rule ``reassign``.
     hard : frozenset of str
         Objects that are deleted for good although the system has a recycle bin.
+    recycle_bin : bool
+        The system keeps what is deleted for a while by itself, whatever the mapping says.
+    side_effects : tuple of str
+        Switches of the system that stay on while the manifest runs.
     """
 
     policy_digest: str
@@ -95,6 +99,8 @@ class DraftRules:
     anonymise: Mapping[str, Sequence[FieldChange]] = field(default_factory=dict)
     reassign_to: Mapping[str, str] = field(default_factory=dict)
     hard: frozenset[str] = frozenset()
+    recycle_bin: bool = False
+    side_effects: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -105,6 +111,8 @@ class DraftRules:
         anonymise: Mapping[str, Sequence[FieldChange]] | None = None,
         reassign_to: Mapping[str, str] | None = None,
         hard: Iterable[str] = (),
+        recycle_bin: bool = False,
+        side_effects: Iterable[str] = (),
     ) -> DraftRules:
         """Return what a policy says to a draft, with what only the proposer can say."""
         limits = policy.limits
@@ -128,4 +136,6 @@ class DraftRules:
             anonymise=anonymise or {},
             reassign_to=reassign_to or {},
             hard=frozenset(hard),
+            recycle_bin=recycle_bin,
+            side_effects=tuple(sorted(set(side_effects))),
         )

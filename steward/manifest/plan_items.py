@@ -328,7 +328,8 @@ class Planner:
                 return "deactivate_user" if getattr(entry, "role", "user") == "user" else _why(key, "not_a_user")
             case DecisionAction.REASSIGN:
                 return "reassign"
-        return "hard_delete" if entry.soft_delete is None or key.object in self.rules.hard else "soft_delete"
+        bin = entry.soft_delete is not None or self.rules.recycle_bin
+        return "soft_delete" if bin and key.object not in self.rules.hard else "hard_delete"
 
     def _problem(self, key: RecordKey, decision: Decision | None, action: Action) -> Why | None:
         """Return why the record itself must stay; ``decision`` is None for a child that a cascade takes along."""

@@ -220,6 +220,7 @@ class Summary:
     stake: Stake | None
     since_last: Difference | None
     plan: PlanDifference | None
+    side_effects: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -240,6 +241,7 @@ class Summary:
             "missing": self.missing,
             "not_before": self.not_before.isoformat(),
             "expires_at": self.expires_at.isoformat(),
+            "side_effects": list(self.side_effects),
             "value_at_stake": None if self.stake is None else {"amount": self.stake.amount, "hanging": self.stake.hanging},
             "riskiest": [_item_facts(i) for i in self.riskiest],
             "since_last": None if self.since_last is None else self.since_last.facts(),
@@ -457,6 +459,7 @@ def summarise(
         signed_by=tuple(sorted(p.id for p in manifest.signers)),
         needed=manifest.needed,
         missing=missing_seats(manifest, trust),
+        side_effects=said.side_effects,
         stake=None if stake is None else stake(manifest),
         since_last=None if last is None else compare(manifest, last, shown=shown),
         plan=plan,

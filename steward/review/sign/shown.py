@@ -104,6 +104,12 @@ def _does(found: Summary) -> Section:
         if found.stake is not None
         else _("Value at stake is not known here: the snapshot is not in this workspace.")
     ]
+    if found.side_effects:
+        says.append(
+            _("Side effects of the CRM stay on: {switches}. Workflows, mails and webhooks may run for every record.").format(
+                switches=", ".join(found.side_effects)
+            )
+        )
     rows = [
         [
             line.object, _(ACTIONS[line.action]), number(line.records), "–" if line.share is None else decimal(line.share, 2) + " %",
