@@ -102,6 +102,41 @@ class Workbench:
         folder = Path(source) if source is not None else path.parent
         return self.store.take_snapshot(FileSource(folder, parsed), taken_at=now, progress=progress)
 
+    def load_exports(
+        self,
+        *files: str | Path,
+        vendor: str | None = None,
+        object: str | None = None,
+        key: str | None = None,
+        encoding: str | None = None,
+        tenant: str = "local",
+        environment: str = "files",
+        progress: Progress | None = None,
+    ) -> Snapshot:
+        """Take a snapshot of a vendor's export files, which are recognised by their headers.
+
+        Parameters
+        ----------
+        *files : str or Path
+            Files, folders or ZIP archives as the vendor exports them.
+        vendor, object, key, encoding : str, optional
+            Said instead of recognised, see :class:`steward.store.exports.ExportSource`.
+        tenant, environment : str
+            Whose records these are.
+
+        Raises
+        ------
+        UsageError, SnapshotError
+            A file that nobody can tell, one without ids, or one that cannot be read.
+        """
+        from steward.store.exports import ExportSource
+
+        with ExportSource(
+            files, scratch=self.path / "tmp", vendor=vendor, object=object, key=key, encoding=encoding, tenant=tenant,
+            environment=environment,
+        ) as source:  # fmt: skip
+            return self.store.take_snapshot(source, taken_at=datetime.now(UTC).replace(microsecond=0), progress=progress)
+
     def score(
         self,
         objects: Sequence[str] = (),

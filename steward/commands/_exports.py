@@ -5,9 +5,13 @@ Left to others: recognising (``steward.crm.exports``), loading (``steward.store.
 
 from __future__ import annotations
 
+import argparse
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from steward.errors import UsageError, printable
 from steward.messages import N_, _
 from steward.screen import Screen
 
@@ -66,6 +70,40 @@ def document(
         "taken_for_true": proposal.assumed,
         "remarks": [_plain(r) for r in found],
     }  # fmt: skip
+
+
+def are_exports(where: str) -> bool:
+    """Whether an address names export files rather than a database."""
+    path = Path(where)
+    return path.is_dir() or (path.is_file() and path.suffix.lower() in (".csv", ".tsv", ".txt", ".xlsx", ".gz", ".zip"))
+
+
+def write_mapping(args: argparse.Namespace, screen: Screen) -> int:
+    """Show the mapping that follows from export files, or write it to a file to be mended."""
+    from steward.crm.exports.written import to_toml
+    from steward.store.exports import ExportSource
+
+    with (
+        tempfile.TemporaryDirectory(prefix="steward-") as scratch,
+        ExportSource([args.source], scratch=Path(scratch), tenant=args.tenant, environment=args.environment) as source,
+    ):
+        proposal, mapping, left_out = source.proposal, source.mapping, source.left_out
+    show(screen, proposal, mapping, left_out)
+    text = to_toml(proposal)
+    for s in proposal.seen:
+        if s.subform is not None:
+            screen.warn(N_("Rows of the subform {title} are read only where no mapping is given."), title=s.subform)
+    if args.to is not None:
+        try:
+            args.to.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise UsageError(N_("{where} cannot be written ({kind})."), where=args.to, kind=type(error).__name__) from None
+        screen.next(f"steward snapshot --mapping {args.to} --from {args.source}")
+    elif not screen.quiet:
+        for line in text.splitlines():
+            screen.console.print(printable(line, 100_000))
+    screen.result({"mapping": text, "recognised": document(proposal, mapping, left_out)})
+    return 0
 
 
 def _plain(remark: Remark) -> str:

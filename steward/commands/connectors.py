@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--from",
             dest="source",
             metavar="URL",
-            help=_("SQLite file or database URL; ${VAR} is replaced"),
+            help=_("SQLite file or database URL; ${VAR} is replaced. For map also export files, or a folder of them"),
         )
         for name in ("--json", "--quiet"):
             part.add_argument(name, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
@@ -213,6 +213,7 @@ def _check_profile(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def _map(args: argparse.Namespace, screen: Screen) -> int:
+    from steward.commands import _exports
     from steward.crm.mapping import parse_mapping
     from steward.crm.propose import propose_mapping
     from steward.crm.sql import SqlReader
@@ -222,6 +223,8 @@ def _map(args: argparse.Namespace, screen: Screen) -> int:
         raise UsageError(
             N_("{where} is already there; nothing is overwritten."), next_step=N_("Name another file."), where=args.to
         )
+    if args.profile is None and args.source is not None and _exports.are_exports(args.source):
+        return _exports.write_mapping(args, screen)
     if (args.profile is None) == (args.source is None):
         raise UsageError(N_("Map what? Name a database with --from, or a profile with --profile."))
     counts: dict[str, int | str]

@@ -55,6 +55,8 @@ class _Open:
     key: str
     values: Row
     counts: dict[str, int] = field(default_factory=dict)
+    doubted: bool = False
+    """The row before claimed to be of this record and had other values: a row without an id could be of either."""
 
 
 def cut(rows: Iterable[tuple[int, Row] | Broken], key: str, subforms: Mapping[str, Sequence[str]]) -> Iterator[Line | Broken]:
@@ -86,9 +88,14 @@ def cut(rows: Iterable[tuple[int, Row] | Broken], key: str, subforms: Mapping[st
             current = None
             yield _broken(number, N_("has no id"), values)
             continue
+        elif not own and current.doubted:
+            yield _broken(number, N_("has no id"), values)
+            continue
         elif any(value != current.values.get(column) for column, value in own.items()):
+            current.doubted = True
             yield _broken(number, N_("has other values than the row its record begins with"), values)
             continue
+        current.doubted = False
         places = {}
         for title, columns in subforms.items():
             if any(values.get(c) not in (None, "") for c in columns):

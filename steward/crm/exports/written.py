@@ -30,7 +30,7 @@ _TABLES = ("open_when", "active_when", "begun_by_person", "soft_delete")
 
 
 def to_toml(proposal: ExportProposal) -> str:
-    """Return the mapping file of a proposal; ``parse_mapping`` gives the same mapping back."""
+    """Return the mapping file of a proposal; ``parse_mapping`` gives the same mapping back, but for subforms."""
     mapping = proposal.mapping
     lines = [
         f"# Proposed by steward from the headers of export files of {_comment(proposal.vendor_name)}. Read every line.",
@@ -38,6 +38,12 @@ def to_toml(proposal: ExportProposal) -> str:
         *_head(mapping),
     ]
     for seen in proposal.seen:
+        if seen.subform is not None:
+            lines += [
+                "",
+                f"# left out: rows of the subform {_comment(seen.subform)}, which are read only where no mapping is given",
+            ]
+            continue
         entry = mapping.objects[seen.name]
         lines += ["", f"# told by: {_comment(', '.join(seen.by))}"]
         lines += [f"# left out: {_comment(template.format_map(facts))}" for template, facts in seen.remarks]
@@ -51,7 +57,8 @@ def _head(mapping: Mapping) -> list[str]:
 
 
 def _words(entry: ObjectMapping) -> list[str]:
-    lines = [f"files = [{', '.join(map(_quote, entry.files))}]"] if entry.files else []
+    names = [name.rsplit("/", 1)[-1] for name in entry.files]  # a file of an archive has to be unpacked first
+    lines = [f"files = [{', '.join(map(_quote, names))}]"]
     lines += [f"{word} = {_quote(value)}" for word in _TEXTS if (value := getattr(entry, word)) is not None]
     if entry.label:
         lines.append(f"label = [{', '.join(map(_quote, entry.label))}]")

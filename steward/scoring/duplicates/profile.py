@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from steward.scoring.duplicates.birthdays import birth_parts, lie_like_birthdays
 from steward.scoring.duplicates.blocks import block_sizes, expected_pairs, rule_key
 from steward.scoring.duplicates.columns import Table, build
 from steward.scoring.duplicates.definition import Definition, Field, Rule
@@ -26,7 +27,7 @@ EVERY_PAIR_UP_TO = 1_600
 
 _HEADERS: tuple[tuple[str, str], ...] = (
     ("skip", r"\b(type|typ|art|title|titel|position|salutation|anrede|job|role|rolle|funktion)$|\b(passport|licen[cs]e|licen[cs]es|id) (country|state)\b"),
-    ("skip", r"\b(created|updated|modified|deleted|timestamp|version|row version|erstellt|geandert|synced|last (login|seen|activity|visit)|"
+    ("skip", r"\b(created|updated|modified|deleted|timestamp|version|row version|erstellt|geandert|synced|last (login|seen|activity|visit|contacted|follow|followed|touched)|"
              r"letzte (anderung|aktivitat)|geandert am|angelegt( am)?|anderungsdatum|maiden name|geburtsname|anzahl|count|amount|total|revenue|price|umsatz|betrag|score|status|stage|phase|note|notes|notiz|description|beschreibung|"
              r"comment|comments|bemerkung|bemerkungen|kommentar|password|hash|uuid|guid|url|photo|picture|创建.*|更新.*|修改.*|备注|描述|金额|状态|阶段|数量)\b"),
     ("email", r"\b(e ?mail|mail|email address|e ?mail ?adresse|mailadresse|电子邮件|邮箱|电邮|电子邮箱)\b"),
@@ -36,6 +37,7 @@ _HEADERS: tuple[tuple[str, str], ...] = (
     ("birthdate", r"\b(dob|birth ?date|date of birth|birth ?day|geburtsdatum|geburtstag|geb ?dat(um)?|geb|geboren( am)?|出生日期|生日)\b"),
     ("postcode", r"\b(zip|zip code|zipcode|post ?code|postal ?code|plz|postleitzahl|邮编|邮政编码)\b"),
     ("domain", r"\b(web ?site|domain|home ?page|webseite|web|internet|internetadresse|网站|网址|域名)\b"),
+    ("person", r"\b(first|given|fore)( ?name)? (and )?(last|sur|family)( ?name)?\b"),
     ("given", r"\b(first ?name|given ?name|fore ?name|vorname|rufname|name first|first|given|fname|名字)\b"),
     ("family", r"\b(last ?name|sur ?name|family ?name|nach ?name|familien ?name|zuname|name last|last|lname|姓氏)\b"),
     ("middle", r"\b(middle ?name|name middle|middle|zweiter vorname)\b"),
@@ -44,7 +46,7 @@ _HEADERS: tuple[tuple[str, str], ...] = (
                 r"business( name)?|legal name|kunde|公司|公司名称|企业名称|单位|单位名称|客户名称|企业|secondary name org)\b"),
     ("address", r"\b(address( line)?( ?\d)?|addr( full| line ?\d?)?|street|billing street|mailing street|strasse|str|\w*anschrift|\w*adresse|hausnr|"
                 r"hausnummer|house number|street number|suburb|地址|详细地址|街道|住址)\b"),
-    ("city", r"\b(city|town|ort|stadt|wohnort|locality|城市|市|所在城市)\b"),
+    ("city", r"\b(city|town|birth ?place|place of birth|geburtsort|ort|stadt|wohnort|locality|城市|市|所在城市)\b"),
     ("category", r"\b(state|province|region|country|land|bundesland|gender|sex|geschlecht|nationality|county|省|省份|国家|性别|地区)\b"),
     ("identifier", r"\b(ssn( number)?|social security( number)?|soc sec id|passport( number)?|tax ?id( number)?|vat( id| number| no)?|ust ?id( nr)?|steuernummer|"
                    r"registration (no|number|nr)|reg no|hrb|handelsregister(nummer)?|company number|duns|u ?st ?id( ?nr)?|umsatzsteuer id|"
@@ -64,6 +66,7 @@ _HAN_HEADERS: tuple[tuple[str, str], ...] = (
         r"备注|描述|创建|更新|修改|时间|金额|状态|阶段|数量|来源|行业|职务|职位|部门|负责人|称呼|称谓|业务员|等级|类型|类别|积分|密码|头像|跟进|标签|归属",
     ),
     ("phone", r"手机|电话|传真|座机|固话"),
+    ("city", r"出生地|籍贯"),
     ("birthdate", r"生日|出生"),
     ("identifier", r"身份证|证件号|信用代码|税号|纳税人|执照号|护照|微信|qq|编号|卡号"),
     ("domain", r"网址|官网|网站|域名|主页"),
@@ -191,8 +194,13 @@ def propose(
     choices: list[Choice] = []
     found: dict[str, list[str]] = {}
     n = max(frame.height, 1)
+    open_ = {c: header_words(c) for c in frame.columns if c not in (ids, source, *references)}
+    born = birth_parts(open_, frame)
+    if born:
+        found["born" if len(born) > 1 else "category"] = list(born.values())
+        choices += [Choice(c, "birthdate" if len(born) > 1 else "category", f"{part} of birth") for part, c in born.items()]
     for name in frame.columns:
-        if name in (ids, source) or name.startswith("__"):
+        if name in (ids, source, *born.values()) or name.startswith("__"):
             continue
         values = frame[name].cast(pl.String).str.strip_chars().replace("", None)
         kind, reason = _column_kind(name, values, n, role, references)
@@ -248,6 +256,8 @@ def _column_kind(name: str, values: pl.Series, n: int, role: str | None, referen
         return "email", "contents"
     if content == "phone" and distinct > 0.3 * filled:
         return "phone", "contents"
+    if content == "date" and distinct > 0.3 * filled and lie_like_birthdays(values):
+        return "birthdate", "contents: dates that lie as birthdays do"
     if content in ("date", "number"):
         return None, "dates or numbers without a name that says whose"
     lengths = values.str.len_chars()
@@ -271,7 +281,8 @@ def _fields(frame: pl.DataFrame, found: Mapping[str, list[str]], choices: list[C
 
     given, family = found.get("given", []), found.get("family", [])
     people = [*found.get("native", []), *found.get("person", [])]
-    if given and family and people and filled([*given[:1]]) < 0.95:
+    parts_alone = filled([*given[:1], *family[:1]])
+    if given and family and people and filled([*given[:1], *family[:1], *people]) > parts_alone + 0.01:
         # a full name for some records and its parts for others: one name that all have
         fields.append(Field("full name", "person", (*people[:1], *people[1:], given[0], family[0]), True))
     else:
@@ -283,6 +294,8 @@ def _fields(frame: pl.DataFrame, found: Mapping[str, list[str]], choices: list[C
         fields.append(Field(spare, "text", (spare,)))
     for column in found.get("middle", []):
         fields.append(Field(column, "given", (column,)))
+    if "born" in found:
+        fields.append(Field("birthday", "birthdate", tuple(found["born"])))
     for kind in ("company", "email", "phone", "birthdate", "domain", "identifier"):
         for column in found.get(kind, []):
             if filled([column]) * n >= 2:
