@@ -66,6 +66,14 @@ class EndlessCrm:
     def apply(self, units: Sequence[Unit], *, manifest: str, attempt: int) -> Mapping[int, Result]:
         return {w.seq: Result(Answer.DONE) for u in units for w in u.works}
 
+    me = ""
+
+    def moving(self, object: str) -> frozenset[str]:
+        return frozenset()
+
+    def go_on(self, units: Sequence[Unit], *, manifest: str) -> Mapping[int, Result]:
+        return {}
+
     def settle(self, works: Sequence[Work], *, manifest: str) -> Mapping[int, Settled]:
         return {}
 
