@@ -5,6 +5,7 @@ What is peculiar, each with a test of its name:
 * Two edits within one tick leave the same time. A row whose time is not older than the earlier reading by a day (a database
   may write local time) is read again; so is one without a time, or with one that cannot be read. A counter needs none of this.
 * ``ON DELETE SET NULL`` moves no time: references are compared too.
+* A row that was deleted and made again begins its counter anew: the time of its making is compared too.
 * A table without a mapped version or time of change is read whole.
 
 What nobody can see: a row that was changed by a program that keeps its time of change and its version.
@@ -38,7 +39,7 @@ class SqlChanges(Changes):
             return
         self.way = "stamps"
         mark = entry.soft_delete
-        names = (entry.version, entry.modified, *entry.parents, mark.column if mark is not None else None)
+        names = (entry.version, entry.modified, entry.created, *entry.parents, mark.column if mark is not None else None)
         self.compared = tuple(dict.fromkeys(name for name in names if name is not None and name != entry.key))
 
     def sweep(self) -> Iterator[Sequence[Swept]]:

@@ -13,7 +13,7 @@ Left to others: which snapshot may be gone on from (``readings``), the transacti
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import duckdb
@@ -121,8 +121,8 @@ class Onward:
             return "the connector changed"
         if then is None or msgspec.json.encode(then) != msgspec.json.encode(entry):
             return "the mapping changed"
-        columns: Sequence[str] = getattr(reader, "columns")(entry.name)  # noqa: B009  not part of every reader
-        if tuple(columns) != self._earlier.object(entry.name).columns:
+        columns = getattr(reader, "columns", None)
+        if columns is None or tuple(columns(entry.name)) != self._earlier.object(entry.name).columns:
             return "the fields changed"
         return ""
 

@@ -28,10 +28,11 @@ from steward.errors import SnapshotError, UsageError
 from steward.evidence import Cluster, ComparisonVector, Evidence
 from steward.messages import N_
 from steward.records import ObjectStats, RecordKey, Snapshot
-from steward.store import findings, intake, schema
+from steward.store import findings, intake, readings, schema
 from steward.store.compare import difference
 from steward.store.impact import read_impact
 from steward.store.model import Difference, Impact, Reject
+from steward.store.readings import Reading
 from steward.store.sql import one, quote
 from steward.store.typed import view_name
 
@@ -135,6 +136,51 @@ class Workspace:
         """
         digest = intake.take(self.connection, self.path, source, taken_at, progress or _nothing)
         return self.snapshot(digest)
+
+    def next_snapshot(
+        self,
+        reader: CrmReader,
+        *,
+        taken_at: datetime,
+        since: Snapshot | None = None,
+        deletions_matter: bool = True,
+        progress: Callable[[int], None] | None = None,
+    ) -> Snapshot:
+        """Make a snapshot from an earlier one and what changed since; it equals one that is read whole.
+
+        Parameters
+        ----------
+        taken_at : datetime
+            Aware; when this reading begins.
+        since : Snapshot, optional
+            By default the latest of this CRM that may be gone on from.
+        deletions_matter : bool
+            False does without knowing of deletions where a whole read alone would tell. Such a snapshot is not complete.
+
+        Returns
+        -------
+        Snapshot
+            Where nothing changed, the one that is there. :meth:`readings` says from which it was made, and how.
+
+        Raises
+        ------
+        SnapshotError
+            There is none to go on from, or it is too old for what the vendor remembers. The workspace is as it was.
+        """
+        from steward.store.onward import Onward
+
+        of = (reader.system, reader.tenant, reader.environment)
+        mine = [s for s in self.snapshots() if (s.system, s.tenant, s.environment) == of]
+        earlier, reading = readings.ground(readings.read(self.connection), mine, since, taken_at)
+        source = Onward(
+            self.connection, self._schema(earlier), reader, earlier, reading, self.mapping(earlier),
+            deletions_matter=deletions_matter,
+        )  # fmt: skip
+        return self.snapshot(intake.take(self.connection, self.path, source, taken_at, progress or _nothing))
+
+    def readings(self, snapshot: Snapshot) -> list[Reading]:
+        """Return every reading that found this snapshot, the latest last; none for export files."""
+        return [found for digest, found in readings.read(self.connection) if digest == snapshot.digest]
 
     def snapshots(self) -> list[Snapshot]:
         """Return all snapshots, the newest last."""
