@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
-    os.environ["BENCH_SECRET"] = "no secret"  # noqa: S105  a word that goes nowhere
+    os.environ["BENCH_SECRET"] = "no secret"
     rows = []
     for limit in LIMITS:
         share, refused = used(limit, args.seconds)
