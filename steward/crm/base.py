@@ -37,6 +37,8 @@ class Capabilities:
         Seconds after which a request cannot be applied any more; an unknown outcome is settled after this time.
     side_effects : tuple of str
         Signed switches the system offers, e.g. ``wf_trigger``.
+    bin_call : bool
+        A call of its own moves a record to the recycle bin; the mapping's deletion mark shows that and is never written.
     source : str
         Where this is documented.
     """
@@ -54,6 +56,7 @@ class Capabilities:
     requests_per_minute: int | None = None
     request_lifetime: float = 90.0
     side_effects: tuple[str, ...] = ()
+    bin_call: bool = False
     source: str = ""
 
 

@@ -138,7 +138,7 @@ def _survivor(works: Sequence[Work], reading: Reading, rules: Rules) -> Effect |
 
 
 def _soft(work: Work, found: Record, entry: ObjectMapping, rules: Rules) -> Effect:
-    mark = entry.soft_delete
+    mark = None if rules.capabilities.bin_call else entry.soft_delete
     if mark is None:
         if not rules.capabilities.recycle_bin or rules.capabilities.transactional:
             raise Stop(State.BLOCKED, "no_recycle_bin")

@@ -244,7 +244,7 @@ class RestoreDecider:
         if isinstance(found, Record):
             if found.key != before.key:
                 return "already"  # made anew by an earlier restore
-            if found.deleted and e.op == "bin":
+            if found.deleted and (e.op == "bin" or caps.bin_call):  # a deletion for good may have ended in the bin
                 if found.deleted_by is not None and self.actor and found.deleted_by != self.actor:
                     return "not_by_us"
                 return Effect(work.seq, "item", "unbin", found) if self._same(found, before) else "changed_since"

@@ -114,6 +114,10 @@ class VendorWriter(VendorLook, ABC):
         """Return columns, beside version and time of modification, that the vendor itself moves at a write."""
         return frozenset()
 
+    def at_once(self, entry: ObjectMapping, op: str) -> int:
+        """Return how many records one call takes; those of a group are compared before it and share its fate."""
+        return self.capabilities.batch_size
+
     # what is common ---------------------------------------------------------------------------------------------
 
     def moving(self, object: str) -> frozenset[str]:
@@ -152,7 +156,7 @@ class VendorWriter(VendorLook, ABC):
     def _make(self, units: Sequence[Unit], manifest: str) -> dict[int, Result]:
         results: dict[int, Result] = {}
         later = False
-        for group in _grouped(units):
+        for group in self._grouped(units):
             if later:
                 results |= {w.seq: Result(Answer.LATER, "stopped") for u in group for w in u.works}
                 continue
@@ -173,6 +177,24 @@ class VendorWriter(VendorLook, ABC):
             except CrmError:
                 later = True  # it had left: these stay without an answer, and nothing more is sent before it is read
         return results
+
+    def _grouped(self, units: Sequence[Unit]) -> Iterator[list[Unit]]:
+        """Yield units that one call deletes together, and every other by itself, in order."""
+        group: list[Unit] = []
+        for unit in units:
+            if group and not (_alone(unit) and _kind(unit) == _kind(group[0])):
+                yield group
+                group = []
+            group.append(unit)
+            most = 1
+            if _alone(unit):
+                object, op = _kind(unit)
+                most = self.at_once(self.mapping.objects[object], op)
+            if len(group) >= most:
+                yield group
+                group = []
+        if group:
+            yield group
 
     def _together(self, units: Sequence[Unit]) -> dict[int, Result]:
         """Delete records of one object in one call."""
@@ -457,21 +479,6 @@ class VendorWriter(VendorLook, ABC):
 
 def _alone(unit: Unit) -> bool:
     return len(unit.effects) == 1 and unit.effects[0].op in ("delete", "bin") and len(unit.works) == 1
-
-
-def _grouped(units: Sequence[Unit]) -> Iterator[list[Unit]]:
-    """Yield units that one call deletes together, and every other by itself, in order."""
-    group: list[Unit] = []
-    for unit in units:
-        if group and not (_alone(unit) and _kind(unit) == _kind(group[0])):
-            yield group
-            group = []
-        group.append(unit)
-        if not _alone(unit):
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def _kind(unit: Unit) -> tuple[str, str]:
