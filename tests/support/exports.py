@@ -14,10 +14,30 @@ from pathlib import Path
 
 import openpyxl
 
-FAMILY = {"zh": "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗", "en": "Adler Baxter Conway Dalton Ellery Fenwick Garner Holloway Ingram Jarvis Keller Lorimer Mercer".split()}
-GIVEN = {"zh": "伟 芳 娜 敏 静 丽 强 磊 军 洋 勇 艳 杰 娟 涛 明 超 秀英 建国 晓东 雨桐 子轩 思远 海燕 志强 丹丹".split(),
-         "en": "Alice Brian Clara Derek Edith Frank Grace Henry Irene James Karen Louis Maria Nigel Olive Peter".split()}  # fmt: skip
-FIRMS = {"zh": "华新 东方 宏达 天成 金桥 海川 瑞丰 中科 远景 同创".split(), "en": "Northway Bluefield Harrow Castle Midland Oakridge Summit Delta Pioneer".split()}
+FAMILY = {
+    "zh": "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗",
+    "en": [
+        "Adler",
+        "Baxter",
+        "Conway",
+        "Dalton",
+        "Ellery",
+        "Fenwick",
+        "Garner",
+        "Holloway",
+        "Ingram",
+        "Jarvis",
+        "Keller",
+        "Lorimer",
+        "Mercer",
+    ],
+}
+GIVEN = {"zh": ["伟", "芳", "娜", "敏", "静", "丽", "强", "磊", "军", "洋", "勇", "艳", "杰", "娟", "涛", "明", "超", "秀英", "建国", "晓东", "雨桐", "子轩", "思远", "海燕", "志强", "丹丹"],
+         "en": ["Alice", "Brian", "Clara", "Derek", "Edith", "Frank", "Grace", "Henry", "Irene", "James", "Karen", "Louis", "Maria", "Nigel", "Olive", "Peter"]}  # fmt: skip
+FIRMS = {
+    "zh": ["华新", "东方", "宏达", "天成", "金桥", "海川", "瑞丰", "中科", "远景", "同创"],
+    "en": ["Northway", "Bluefield", "Harrow", "Castle", "Midland", "Oakridge", "Summit", "Delta", "Pioneer"],
+}
 KINDS = {"zh": ["科技有限公司", "贸易有限公司", "实业股份有限公司"], "en": ["Ltd", "Trading Inc", "Group LLC"]}
 
 
@@ -40,7 +60,11 @@ def people(language: str, count: int, *, twins: int = 5, seed: int = 7) -> list[
     found: list[Person] = []
     for number in range(count - twins):
         family, given = draw.choice(list(FAMILY[language])), draw.choice(GIVEN[language])
-        phone = f"13{draw.randrange(10**8, 10**9)}" if language == "zh" else f"+1 555 {draw.randrange(100, 999)} {draw.randrange(1000, 9999)}"
+        phone = (
+            f"13{draw.randrange(10**8, 10**9)}"
+            if language == "zh"
+            else f"+1 555 {draw.randrange(100, 999)} {draw.randrange(1000, 9999)}"
+        )
         found.append(Person(number, family, given, phone, f"u{draw.randrange(10**6)}.{number}@example.com", draw.randrange(8)))
     for place in range(twins):
         first = found[place * 3]
@@ -93,7 +117,10 @@ def contacts(vendor: str, language: str, count: int = 40) -> Table:
         key, firm = identifier(vendor, "contact", p.number), identifier(vendor, "account", p.firm)
         user, name = identifier(vendor, "user", p.number % 3), firm_name(language, p.firm)
         whole = p.family + p.given if language == "zh" else f"{p.given} {p.family}"
-        made, changed = f"2023-0{1 + p.number % 9}-1{p.number % 9} 09:30:00", f"2024-0{1 + p.number % 9}-2{p.number % 8} 18:05:10"
+        made, changed = (
+            f"2023-0{1 + p.number % 9}-1{p.number % 9} 09:30:00",
+            f"2024-0{1 + p.number % 9}-2{p.number % 8} 18:05:10",
+        )
         us = f"{1 + p.number % 9}/{11 + p.number % 9}/2023"
         rows.append({
             "zoho": [key, user, "Kim", p.given, p.family, firm, name, p.mail, p.phone, user, "Kim", user, "Kim", made, changed, whole, changed, ""],

@@ -189,14 +189,19 @@ def layout(vendor: str) -> Layout:
 
 def plain(header: str) -> str:
     """Return a header as it is compared: without case, width, marks of duty, invisible signs and spaces between Hanzi."""
-    text = unicodedata.normalize("NFKC", header)
+    text = header
+    for _ in range(8):  # what one round takes off may have hidden something for the next
+        before, text = text, _once(text)
+        if text == before:
+            break
+    return text
+
+
+def _once(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text)
     text = "".join(" " if unicodedata.category(c) in ("Zs", "Cc") else c for c in text if unicodedata.category(c) != "Cf")
-    text = " ".join(text.split())
-    for _ in range(3):
-        text = _MARKS.sub("", text).strip()
-    if not text.isascii():
-        text = text.replace(" ", "")
-    return text.casefold()
+    text = _MARKS.sub("", " ".join(text.split())).strip()
+    return (text if text.isascii() else text.replace(" ", "")).casefold()
 
 
 def spellings(names: Names) -> list[tuple[str, str]]:

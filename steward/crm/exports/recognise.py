@@ -104,22 +104,19 @@ def fits(columns: Sequence[str], *, vendor: str | None = None, object: str | Non
         No such vendor or object.
     """
     headers = Headers.of(columns)
+    known = {o for name in _vendors(vendor) for o in layout(name).objects}
+    if object is not None and object not in known:
+        raise UsageError(
+            N_("No vendor's export has an object {object}; known are: {known}."), object=object, known=", ".join(sorted(known))
+        )
     found = []
     for name in _vendors(vendor):
         entry = layout(name)
         chosen = next((o for o in _objects(entry, object) if _fits(headers, entry, o, said=vendor is not None)), None)
-        if chosen is None and vendor is not None and object is not None:
+        if chosen is None and vendor is not None:
             chosen = object
         if chosen is not None:
             found.append(_found(headers, entry, chosen))
-    if object is not None and not found and vendor is None:
-        known = {o for v in VENDORS for o in layout(v).objects}
-        if object not in known:
-            raise UsageError(
-                N_("No vendor's export has an object {object}; known are: {known}."),
-                object=object,
-                known=", ".join(sorted(known)),
-            )
     return found
 
 
