@@ -2,8 +2,8 @@
 
 What is peculiar, each with a test of its name:
 
-* A list answer cuts rich text at 500 characters and leaves subforms out: snapshots come from bulk read jobs, single
-  records from single reads, and both are brought to one form by the field's type, so that their digests agree.
+* A list answer cuts rich text at 500 characters and leaves subforms out: snapshots come from bulk read jobs, records by
+  id are asked for in full, and all are brought to one form by the field's type, so that their digests agree.
 * A refusal of the token service is status 200 with an *Access Denied* text: only an ``access_token`` is success.
 * An empty answer is status 204 with no body. For one record it means *not live*; the recycle bin says who deleted it.
 * Counts lag by minutes and are shown, never used. A bulk job says how many rows it wrote; the file must hold as many.
@@ -11,22 +11,21 @@ What is peculiar, each with a test of its name:
 * Ids have up to 20 digits and are text from the first byte on.
 * An organisation says whether it is a sandbox; a profile of the other kind is refused before a record is read.
 
-Columns: every field of the module that both ways of reading give. Subforms, multi-select lookups and files are not among
-them; they move ``Modified_Time``, which is the version.
+Columns: every field of the module that all ways of reading give. Subforms and multi-select lookups are asked for beside
+them and stand in ``more``, so that a backup is whole; files are not read, they move ``Modified_Time``, the version.
 
-Left to others: changing anything (``steward.executor.writers.zoho``), tokens and errors
-(``steward.crm.zoho_wire``).
+Left to others: changing anything (``steward.executor.writers.zoho``), tokens and errors (``steward.crm.zoho_wire``),
+many ids at once (``steward.crm.zoho_many``).
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,14 @@ from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
 from steward.crm.profiles import Profile
-from steward.crm.vendor import Access, VendorReader
+from steward.crm.vendor import Access, VendorReader, switches
 from steward.crm.wire import WireClock, clock_of, unexpected
+from steward.crm.zoho_many import FEW, ID, IN, ManyReads, bin_entry, chunks, lacking
+from steward.crm.zoho_values import ASIDE, LEFT_OUT, beside, plain
 from steward.crm.zoho_wire import OPTIONS, ZohoApi
 from steward.errors import DeniedError, SchemaMismatchError, UnavailableError, WrongTargetError
 from steward.messages import N_
-from steward.records import Absent, RecordKey, Scalar
+from steward.records import Absent, Record, RecordKey, Scalar
 
 __all__ = ["OPTIONS", "ZOHO_CAPABILITIES", "ZohoReader"]
 
@@ -63,16 +64,7 @@ ZOHO_CAPABILITIES = Capabilities(
     source="zoho.com/crm/developer/docs/api/v8: delete records, recycle bin, limits; docs/reference/zoho.md",
 )
 
-_LEFT_OUT = frozenset({
-    "subform", "multiselectlookup", "multiuserlookup", "multi_module_lookup_list", "fileupload", "imageupload", "profileimage",
-    "consent_lookup", "encrypted_health",
-})  # fmt: skip
-_WHOLE = frozenset({"integer", "bigint", "autonumber_value"})
-_DECIMAL = frozenset({"double", "currency", "percent", "decimal"})
-_LOOKUPS = frozenset({"lookup", "ownerlookup", "userlookup", "multi_module_lookup"})
-_ID = re.compile(r"[0-9]{1,20}")
 _COQL_ROWS = 200
-_COQL_IN = 50
 _MAX_CSV = 4 << 30
 _POLL_SECONDS = (1.0, 2.0, 5.0, 10.0, 15.0)
 _POLLS = 400
@@ -89,7 +81,7 @@ class ZohoReader(VendorReader):
         ``[read]``: ``client_id``, ``client_secret``, ``refresh_token`` of a client without DELETE and UPDATE scopes.
     """
 
-    connector_version = "zoho/1"
+    connector_version = "zoho/2"
     counts_exactly = False
 
     def __init__(
@@ -102,9 +94,13 @@ class ZohoReader(VendorReader):
         transport: httpx.BaseTransport | None = None,
         clock: WireClock | None = None,
     ) -> None:
-        self.capabilities = ZOHO_CAPABILITIES
+        self.options = switches(profile, OPTIONS)
+        # Version 7 lists and purges the recycle bin, and brings nothing back.
+        self.capabilities = replace(ZOHO_CAPABILITIES, restore_keeps_id=self.options["api"] == "v8")
         self.api = ZohoApi(profile, write=write, transport=transport, clock=clock)
         super().__init__(mapping, self.api.wire, kept=kept)
+        self._many = ManyReads(self.api)
+        self._said: dict[str, dict[str, Mapping[str, Any]]] = {}
         self._fields: dict[str, dict[str, str]] = {}
         self._organisation: Mapping[str, Any] | None = None
 
@@ -178,14 +174,26 @@ class ZohoReader(VendorReader):
             if entry.source == "users":
                 self._fields[entry.name] = dict.fromkeys(("id", "full_name", "email", "status", "type__s"), "text")
             else:
-                said = self.api.read("GET", "crm/v8/settings/fields", params={"module": entry.source}).get("fields", [])
-                found = {
-                    str(f["api_name"]): str(f.get("data_type", "text"))
-                    for f in said
-                    if isinstance(f, dict) and f.get("api_name") and not str(f["api_name"]).startswith("$")
-                }
-                self._fields[entry.name] = {"id": "bigint_id"} | {n: k for n, k in sorted(found.items()) if k not in _LEFT_OUT}
+                found = {n: str(f.get("data_type", "text")) for n, f in sorted(self.described(entry).items())}
+                self._fields[entry.name] = {"id": "bigint_id"} | {n: k for n, k in found.items() if k not in ASIDE | LEFT_OUT}
         return self._fields[entry.name]
+
+    def described(self, entry: ObjectMapping) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the vendor says of every field of a module, by name."""
+        if entry.name not in self._said:
+            said = self.api.read("GET", "crm/v8/settings/fields", params={"module": entry.source}).get("fields", [])
+            self._said[entry.name] = {
+                str(f["api_name"]): f
+                for f in said
+                if isinstance(f, dict) and f.get("api_name") and not str(f["api_name"]).startswith("$")
+            }
+        return self._said[entry.name]
+
+    def asides(self, entry: ObjectMapping) -> tuple[str, ...]:
+        """Return the fields that no list gives and that are asked for beside."""
+        if entry.source == "users" or self.options["subforms"] == "leave_out":
+            return ()
+        return tuple(n for n, f in sorted(self.described(entry).items()) if f.get("data_type") in ASIDE)
 
     def describe(self, entry: ObjectMapping) -> tuple[str, ...]:
         """Return ``id`` and the fields, sorted."""
@@ -215,9 +223,31 @@ class ZohoReader(VendorReader):
                 token = None
                 continue
             rows, token = following
+            self._add_asides(entry, rows)
             yield Page(rows, token)
             if token is None:
                 return
+
+    def _add_asides(self, entry: ObjectMapping, rows: Sequence[dict[str, Any]]) -> None:
+        """Put into the rows what the file leaves out.
+
+        A record that went or changed meanwhile is told from its version later: what is here need not be of one moment.
+        """
+        names = self.asides(entry)
+        if not names:
+            return
+        by_id = {str(row.get("id")): row for row in rows}
+        if self.options["subforms"] == "single":
+            for id, row in by_id.items():
+                one = self.one(entry, id)
+                if one is not None and not isinstance(one, Absent):
+                    row |= {n: one.get(n) for n in names}
+            return
+        for part in chunks(list(by_id), 200):
+            for id, more in self._many.full(entry.source, names, part).items():
+                if len(more) < len(names):
+                    raise lacking(entry.name, set(names) - more.keys())
+                by_id[id] |= more
 
     def _bin(self, entry: ObjectMapping, since: datetime | None) -> set[str] | None:
         try:
@@ -319,7 +349,7 @@ class ZohoReader(VendorReader):
     def one(self, entry: ObjectMapping, id: str) -> Row | Absent | None:
         """Read one record; not live is evidence together with what the recycle bin says of it."""
         key = RecordKey(entry.name, id)
-        if not _ID.fullmatch(id):
+        if not ID.fullmatch(id):
             return Absent(key, how="no Zoho id")
         said = self.api.read("GET", f"crm/v8/{entry.source}/{id}", absent=("INVALID_DATA",))
         rows = said.get("users" if entry.source == "users" else "data")
@@ -332,29 +362,42 @@ class ZohoReader(VendorReader):
             bin = self.api.read("GET", f"crm/v8/settings/recycle_bin/{id}", absent=("INVALID_DATA",)).get("recycle_bin") or []
         except DeniedError:
             return Absent(key, how="not live; the recycle bin may not be read")
-        if not bin:
+        found = bin_entry(entry, bin[0]) if bin else None
+        if found is None or found.key != key:
             return Absent(key, how="not live, not in the recycle bin")
-        module = bin[0].get("module")  # a plain string in one form of the answer, an object in the other
-        module = module.get("api_name") if isinstance(module, dict) else module
-        if str(bin[0].get("id")) != id or module not in (entry.source, None):
-            return Absent(key, how="not live; the recycle bin holds another record under this id")
-        by = bin[0].get("deleted_by") or {}
-        return Absent(key, how="in the recycle bin", deleted_by=str(by.get("id")) if by.get("id") else None)
+        return found
+
+    def fetch(self, object: str, ids: Sequence[str]) -> Mapping[str, Record | Absent]:
+        """Return what each id is now, a hundred in few calls; see :mod:`steward.crm.zoho_many`."""
+        entry, columns = self.entry(object), self.columns(object)
+        wanted = list(dict.fromkeys(ids))
+        found: dict[str, Record | Absent] = {}
+        if len(wanted) > FEW and entry.source != "users" and self.options["reads"] == "many":
+            asides = self.asides(entry) if self.options["subforms"] == "full" else ()
+            if bool(asides) == bool(self.asides(entry)):
+                for id, row in self._many.rows(entry.source, list(self.kinds(entry)), asides, wanted).items():
+                    found[id] = self.record(entry, columns, row)
+            left = [i for i in wanted if i not in found]
+            if len(left) > FEW:
+                found |= self._many.binned(entry, left)
+        left = [i for i in wanted if i not in found]
+        return {**found, **super().fetch(object, left)} if left else found
 
     def referring(self, child: ObjectMapping, column: str, ids: Sequence[str]) -> Iterator[Row]:
         """Ask in COQL, which has no lag, for rows whose ``column`` is one of ``ids``."""
-        wanted = [i for i in ids if _ID.fullmatch(i)]
-        for start in range(0, len(wanted), _COQL_IN):
-            listed = ", ".join(f"'{i}'" for i in wanted[start : start + _COQL_IN])
+        wanted = [i for i in ids if ID.fullmatch(i)]
+        for start in range(0, len(wanted), IN):
+            listed = ", ".join(f"'{i}'" for i in wanted[start : start + IN])
             last = "0"
             while True:
                 query = (
                     f"select id, {column} from {child.source} where ({column} in ({listed}) and id > {last}) "  # noqa: S608  digits only, and the mapping's names
                     f"order by id asc limit 0, {_COQL_ROWS}"
                 )
-                rows = self.api.read("POST", "crm/v8/coql", json={"select_query": query}).get("data") or []
+                said = self.api.read("POST", "crm/v8/coql", json={"select_query": query})
+                rows = said.get("data") or []
                 yield from rows
-                if not rows:
+                if not rows or (said.get("info") or {}).get("more_records") is False:
                     break
                 last = str(rows[-1]["id"])
 
@@ -363,37 +406,9 @@ class ZohoReader(VendorReader):
     def flatten(self, entry: ObjectMapping, row: Row) -> dict[str, Scalar]:
         """Return the columns of a row, in the same form whether it came from a file or from JSON."""
         kinds = self.kinds(entry)
-        return {name: plain(kinds[name], row.get(name)) for name in kinds if name in row}
-
-
-def plain(kind: str, value: Any) -> Scalar:
-    """Return a field's value as a record holds it: by the field's type, whatever it was written as."""
-    if value is None or value == "" or value == [] or value == {}:
-        return None
-    if isinstance(value, dict):
-        value = value.get("id") if kind in _LOOKUPS or "id" in value else value
-        return value if isinstance(value, dict) else (str(value) if value is not None else None)
-    if isinstance(value, list):
-        return ";".join(str(v) for v in value)
-    match kind:
-        case "datetime":
-            return moment(str(value))
-        case "boolean":
-            return str(value).lower() if str(value).lower() in ("true", "false") else str(value)
-        case _ if kind in _WHOLE:
-            return str(value)
-        case _ if kind in _DECIMAL:
-            try:
-                return format(Decimal(str(value)).normalize(), "f")
-            except InvalidOperation:
-                return str(value)
-    return str(value)
-
-
-def moment(text: str) -> str:
-    """Return an ISO time with offset in UTC; anything else as it is."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return text if found.tzinfo is None else found.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        flat = {name: plain(kinds[name], row.get(name)) for name in kinds if name in row}
+        for name in self.asides(entry):
+            held = beside(row.get(name))
+            if held is not None:
+                flat[name] = held  # type: ignore[assignment]  # a JSON value
+        return flat

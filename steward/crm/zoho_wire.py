@@ -38,11 +38,17 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "data_centre": tuple(CENTRES),
     "accounts": (),
     "requests_per_minute": (),
+    "api": ("v8", "v7"),
+    "reads": ("many", "single"),
+    "subforms": ("full", "single", "leave_out"),
+    "update_guard": ("if_unmodified_since", "if_modified_since", "none"),
+    "timeline": ("ask", "off"),
 }
-"""Switches of a profile. ``accounts``: address of the token service, for a sandbox on this machine."""
+"""Switches of a profile; docs/reference/zoho.md says what each decides. ``accounts``: address of the token service, for a
+sandbox on this machine."""
 
 _EXPIRED = frozenset({"INVALID_TOKEN", "INVALID_OAUTHTOKEN"})
-_DENIED = frozenset({"AUTHENTICATION_FAILURE", "OAUTH_SCOPE_MISMATCH", "NO_PERMISSION", "AUTHORIZATION_FAILED", *_EXPIRED})
+DENIED = frozenset({"AUTHENTICATION_FAILURE", "OAUTH_SCOPE_MISMATCH", "NO_PERMISSION", "AUTHORIZATION_FAILED", *_EXPIRED})
 _WAIT = frozenset({"TOO_MANY_REQUESTS", "RATE_LIMIT_EXCEEDED"})
 
 
@@ -71,6 +77,7 @@ class ZohoApi:
             raise UsageError(N_("The Zoho credential lacks: {missing}."), missing=", ".join(sorted(lacking)))
         chosen = switches(profile, OPTIONS)
         accounts, api = CENTRES[chosen["data_centre"]]
+        self._version = chosen["api"]
         self._lock = threading.Lock()
         self._token = ""
         self.scopes: tuple[str, ...] = ()
@@ -107,14 +114,14 @@ class ZohoApi:
         SchemaMismatchError
             Any other refusal.
         """
-        reply = self.wire.read(method, path, **parts)
+        reply = self.wire.read(method, self._at(path), **parts)
         self.headers = reply.headers
         if reply.status in (204, 304):
             return {}
         code = code_of(reply)
         if reply.status in (400, 404) and code in absent:
             return {}
-        if code in _DENIED or reply.status in (401, 403):
+        if code in DENIED or reply.status in (401, 403):
             raise refused(self.wire.host, reply.status, code or "")
         if reply.status not in (200, 201, 202):
             raise unexpected(self.wire.host, reply.status, code or "")
@@ -123,9 +130,18 @@ class ZohoApi:
             raise unexpected(self.wire.host, reply.status, "")
         return said
 
+    def write(self, method: str, path: str, **parts: Any) -> Reply:
+        """Send a call that changes something, once; see :meth:`steward.crm.wire.Wire.write`."""
+        reply = self.wire.write(method, self._at(path), **parts)
+        self.headers = reply.headers
+        return reply
+
+    def _at(self, path: str) -> str:
+        return path if self._version == "v8" else path.replace("/v8/", f"/{self._version}/", 1)
+
     def download(self, path: str) -> bytes:
         """Return a file; the vendor allows ten a minute."""
-        reply = self.wire.read("GET", path, scopes=("download",))
+        reply = self.wire.read("GET", self._at(path), scopes=("download",))
         if reply.status != 200:
             raise unexpected(self.wire.host, reply.status, code_of(reply) or "")
         return reply.body
