@@ -46,7 +46,8 @@ Role = Literal[
 ]  # fmt: skip
 """What an object is to the business; impact, staleness and protections follow it."""
 
-OnDelete = Literal["block", "detach", "reassign", "cascade"]
+OnDelete = Literal["block", "detach", "reassign", "cascade", "keep"]
+OnMerge = Literal["move", "keep"]
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 
@@ -117,7 +118,11 @@ class ObjectMapping(_Strict, frozen=True):
         records (one membership per person and list). A merge that would break this is shown as a conflict. For a
         ``membership`` without any: all of its parents but the owner.
     on_delete : mapping of str to OnDelete
-        Column of ``parents`` → what happens to this record when that parent is deleted; ``block`` where not given.
+        Column of ``parents`` → what happens to this record when that parent is deleted; ``block`` where not given. ``keep``:
+        it stays below a parent that is only marked as deleted, and goes along (``cascade``) with one that is deleted for good.
+    on_merge : mapping of str to OnMerge
+        Column of ``parents`` → what happens to this record when that parent merges into another: ``move`` where not given;
+        ``keep`` where the system does not let the column change: it stays below the parent, which is marked as deleted.
     created, modified, version, owner : str or None
         Columns.
     event : str or None
@@ -150,6 +155,7 @@ class ObjectMapping(_Strict, frozen=True):
     parents: dict[str, str] = {}
     unique: tuple[tuple[str, ...], ...] = ()
     on_delete: dict[str, OnDelete] = {}
+    on_merge: dict[str, OnMerge] = {}
     created: str | None = None
     modified: str | None = None
     version: str | None = None
@@ -272,6 +278,11 @@ def _check(name: str, entry: ObjectMapping, objects: MappingABC[str, ObjectMappi
         if column not in entry.parents:
             raise refuse(
                 N_("The mapping {where}: on_delete of {object} names {column}, which is not in its parents."), column=column
+            )
+    for column in entry.on_merge:
+        if column not in entry.parents:
+            raise refuse(
+                N_("The mapping {where}: on_merge of {object} names {column}, which is not in its parents."), column=column
             )
     for columns in entry.unique:
         if not set(columns) & set(entry.parents):

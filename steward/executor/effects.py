@@ -57,7 +57,8 @@ def unit_of(works: Sequence[Work], reading: Reading, rules: Rules) -> Unit:
         survivor = _survivor(works, reading, rules)
         if survivor is not None:
             children = {survivor.before.key: survivor, **children}
-    going = tuple(w.key for w in works if w.action in ("soft_delete", "hard_delete", "merge_into"))
+    kept = {w.key for w in works if any(r.rule == "keep" for r in w.related)}
+    going = tuple(w.key for w in works if w.action in ("soft_delete", "hard_delete", "merge_into") and w.key not in kept)
     # Children and survivor first: a database would otherwise cascade, or refuse.
     return Unit(first.unit or f"#{first.seq}", tuple(works), (*children.values(), *effects.values()), going)
 
@@ -85,6 +86,10 @@ def _children(
         links += [(link, _hidden_rule(link, work, reviewed, rules)) for link in reading.hidden.get(work.key, ())]
     members = {w.key for w in works}
     for link, related in links:
+        if related.rule == "keep":
+            if own[work.key].op != "update":  # the record would not stay, and they could not
+                raise Stop(State.BLOCKED, "children_remain")
+            continue
         match related.rule:
             case "detach":
                 target = None

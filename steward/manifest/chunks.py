@@ -351,6 +351,8 @@ def _check_rare(item: Item, census: Census) -> None:
             raise _wrong("related")
         if related.rule == "move" and not merge:
             raise _wrong("related")
+        if related.rule == "keep" and item.action not in ("soft_delete", "merge_into"):
+            raise _wrong("related")
 
 
 def _wrong(where: str) -> MalformedManifestError:

@@ -34,7 +34,12 @@ class ObjectRules(Protocol):
 
     @property
     def on_delete(self) -> Mapping[str, str]:
-        """Column → ``block``, ``detach``, ``reassign`` or ``cascade``."""
+        """Column → ``block``, ``detach``, ``reassign``, ``cascade`` or ``keep``."""
+        ...
+
+    @property
+    def on_merge(self) -> Mapping[str, str]:
+        """Column → ``move`` or ``keep``."""
         ...
 
 

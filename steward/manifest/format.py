@@ -76,8 +76,10 @@ class Statement(Doc, Generic[P], frozen=True, kw_only=True):
     predicate: P
 
 
-Rule = Literal["detach", "move", "reassign"]
-"""``block`` holds a record back and ``cascade`` makes items of the children, so neither stands in an item."""
+Rule = Literal["detach", "keep", "move", "reassign"]
+"""``block`` holds a record back and ``cascade`` makes items of the children, so neither stands in an item.
+
+``keep``: the children stay as they are below a record that the system only marks as deleted."""
 
 
 class RelatedSet(Doc, frozen=True):

@@ -296,10 +296,17 @@ class Planner:
             return None
         if child in above:
             return _why(key, "circle")
+        entry = self.objects.get(child.object)
+        marked = getattr(self.objects.get(key.object), "soft_delete", None) is not None  # it stays in its place
+        if action == "merge_into" and entry is not None and entry.on_merge.get(link.field) == "keep":
+            return ("keep", None) if marked and child != self._survivors[key] else _why(key, "open_children")
         if action == "merge_into":  # a survivor that hung on the record cannot be made to hang on itself
             return ("detach" if child == self._survivors[key] else "move"), None
-        entry = self.objects.get(child.object)
         rule = entry.on_delete.get(link.field, "block") if entry is not None else "block"
+        if rule == "keep":
+            if action == "soft_delete" and marked:
+                return "keep", None
+            rule = "cascade"
         if entry is not None and rule == "detach":
             return "detach", None
         if entry is not None and rule == "reassign":

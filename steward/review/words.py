@@ -62,6 +62,7 @@ _WORDS = {
     "on_delete_detach": N_("delete: stays, loses its link"),
     "on_delete_reassign": N_("delete: passes to another"),
     "on_delete_cascade": N_("delete: deleted with it"),
+    "on_delete_keep": N_("delete: stays with it"),
     "protected": N_("Protected"),
     "lost": N_("What a merge would lose"),
     "lost_nothing": N_("Nothing: the survivor keeps every value."),

@@ -24,8 +24,9 @@ FATES = {
     "detach": N_("✂ stays, loses its link"),
     "reassign": N_("→ passes to another"),
     "cascade": N_("✕ deleted with it"),
+    "keep": N_("○ stays with it"),
 }
-_TONE: dict[str, Tone] = {"block": "hot", "detach": "warm", "reassign": "soft", "cascade": "warm"}
+_TONE: dict[str, Tone] = {"block": "hot", "detach": "warm", "reassign": "soft", "cascade": "warm", "keep": "soft"}
 _BOX, _MIDDLE, _ROW, _GAP = 230.0, 250.0, 62.0, 10.0
 
 
