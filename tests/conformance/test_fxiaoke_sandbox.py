@@ -442,8 +442,7 @@ def test_create_keeps_time_and_author_and_gives_a_new_id(client: Client) -> None
         "created_by": ["1000"],
         "tel": "1",
     }
-    data = {"object_data": given, "hasSpecifyTime": True, "hasSpecifyCreatedBy": True}
-    key = client.call(V2 + "create", data)["dataId"]
+    key = client.call(V2 + "create", {"object_data": given}, hasSpecifyTime=True, hasSpecifyCreatedBy=True)["dataId"]
     row = client.get("AccountObj", key)["data"]
     assert (row["name"], row["create_time"], row["created_by"]) == ("Acme", 1500000000000, ["1000"])
     assert client.call(V2 + "create", {"object_data": {**given, "nothing": 1}})["errorCode"] == 15002

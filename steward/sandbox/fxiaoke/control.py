@@ -14,8 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from steward.sandbox.fxiaoke.objects import OBJECTS, Json
-from steward.sandbox.fxiaoke.world import FAULTS, Fault, World
+from steward.sandbox.fxiaoke import actions
+from steward.sandbox.fxiaoke.objects import OBJECTS, Json, is_custom
+from steward.sandbox.fxiaoke.reading import Call
+from steward.sandbox.fxiaoke.world import FAULTS, Fault, Refusal, World
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -72,6 +74,31 @@ class Levers:
         self.world.note(api, str(doc["_id"]), "update", by)
         return {"record": doc}
 
+    def act(self, body: Json) -> Json:
+        """Void, recover or delete a record as another employee would on the screen."""
+        verbs = {"void": actions.void, "recover": actions.recover, "delete": actions.delete}
+        verb, api, key = str(body.get("verb")), str(body.get("object")), str(body.get("id"))
+        if verb not in verbs:
+            raise ValueError(f"a verb is one of {', '.join(verbs)}")
+        by = cast(str, next(p["number"] for p in reversed(self.world.employees()) if not p["stopped"]))
+        path = "/cgi/crm/custom/v2/data/" if is_custom(api) else "/cgi/crm/v2/data/"
+        call = Call(path, {"data": {"dataObjectApiName": api, "object_data_id": key, "idList": [key]}}, by, False)
+        try:
+            return verbs[verb](self.world, call)
+        except Refusal as refusal:
+            raise ValueError(f"refused with {refusal.code}") from None
+
+    def late(self, _body: Json) -> Json:
+        """Let calls that were held back take effect; those that are refused now are counted as such."""
+        calls, refused = list(self.world.late), 0
+        self.world.late.clear()
+        for call in calls:
+            try:
+                call()
+            except Refusal:
+                refused += 1
+        return {"applied": len(calls) - refused, "refused": refused}
+
     def erase(self, body: Json) -> Json:
         """Remove a record without a trace, as somebody emptying the recycle bin does."""
         api, key = str(body.get("object")), str(body.get("id"))
@@ -108,5 +135,5 @@ def routes(world: World) -> list[Route]:
 
         return answer
 
-    names = ("switches", "faults", "clock", "edit", "erase", "records", "requests")
+    names = ("switches", "faults", "clock", "edit", "act", "late", "erase", "records", "requests")
     return [Route(f"/_control/{name}", route(getattr(levers, name)), methods=["POST"]) for name in names]

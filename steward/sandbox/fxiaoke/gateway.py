@@ -79,7 +79,10 @@ class Gateway:
             fault = world.fault(path)
             if fault is not None and fault.kind == "code":
                 raise Refusal(fault.code)
-            if fault is None or fault.kind.endswith("_after"):
+            if fault is not None and fault.kind == "late":
+                call = authorised(world, request, body)
+                world.late.append(lambda: self.act(HANDLERS[path], call))
+            elif fault is None or fault.kind.endswith("_after"):
                 if path in TOKEN_PATHS:
                     answer = await give_token(world, path, body)
                 else:
@@ -95,9 +98,9 @@ class Gateway:
             "INSERT INTO request_log (at, path, employee, object, code) VALUES (?, ?, ?, ?, ?)",
             (world.now_ms(), path, employee, named, code),
         )
-        if fault is not None and fault.kind.startswith("cut"):
+        if fault is not None and (fault.kind.startswith("cut") or fault.kind == "late"):
             return Cut()
-        if fault is not None and fault.kind == "html":
+        if fault is not None and fault.kind.startswith("html"):
             return HTMLResponse("<html><body>busy</body></html>")
         words = "success" if code == 0 else f"{world.random.choice(_WORDS)} {world.random.randrange(1000)}"
         outer = {"traceId": f"E-O.{uuid.uuid4().hex[:12]}", "errorCode": code, "errorMessage": "OK" if code == 0 else words,

@@ -85,6 +85,9 @@ OBJECTS: dict[str, dict[str, FieldSpec]] = {
         FieldSpec("email_status__c", "select_one", options=("ok", "bounced")),
         FieldSpec("consent__c", "select_one", options=("granted", "none", "withdrawn")),
         FieldSpec("legal_hold__c", "true_or_false"),
+        FieldSpec("interests__c", "select_many", options=("fairs", "news", "training")),
+        FieldSpec("helpers__c", "employee_many"),
+        FieldSpec("files__c", "file_attachment"),
     ),
     "LeadsObj": _fields(
         _to("account_id", "AccountObj"), _to("contact_id", "ContactObj"), _to("new_opportunity_id", "NewOpportunityObj"),

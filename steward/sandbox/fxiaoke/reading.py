@@ -17,6 +17,7 @@ from steward.sandbox.fxiaoke.objects import OBJECTS, FieldSpec, Json, is_custom
 from steward.sandbox.fxiaoke.world import Refusal, World
 
 BAD_PARAMETER = 15002
+PEOPLE = ("employee", "employee_many")
 
 
 @dataclass
@@ -60,7 +61,7 @@ def shown(world: World, call: Call, api: str, doc: Json, wanted: list[str] | Non
         value = doc.get(name)
         if simple and spec.kind == "count":
             continue
-        if spec.kind == "employee" and value is not None:
+        if spec.kind in PEOPLE and value is not None:
             people = [world.employee(number) for number in cast(list[str], value)]
             named = [{"id": _employee(call, p), "name": p["name"]} for p in people if p]
             out[name] = [p["id"] for p in named]
@@ -84,7 +85,7 @@ def one(world: World, call: Call) -> Json:
     """Answer ``data/get``: a voided record is given, a deleted one is not."""
     api = call.api(world)
     doc = world.get(api, str(call.data.get("objectDataId") or ""))
-    if doc is None:
+    if doc is None or (doc["life_status"] == "invalid" and not world.switches.get_shows_voided):
         raise Refusal(world.switches.not_found_code)
     if not sees(world, call, doc):
         raise Refusal(world.switches.permission_code)
@@ -148,7 +149,7 @@ def _matching(world: World, call: Call, api: str, asked: Json) -> tuple[Iterator
             raise Refusal(BAD_PARAMETER)
         if name in world.switches.ignored_filters:
             continue
-        if spec.kind == "employee":
+        if spec.kind in PEOPLE:
             values = [_number(world, str(v)) for v in values]
         tests.append(_test(spec, operator, values, is_custom(api) or "/custom/" in call.path))
         if name == "_id" and operator == "GT":
@@ -162,7 +163,7 @@ def _matching(world: World, call: Call, api: str, asked: Json) -> tuple[Iterator
     hidden = api == "PersonnelObj" and not world.switches.personnel_visible
     rows = (
         doc
-        for doc in world.records(api, after=after, since=since)
+        for doc in world.queried(api, after=after, since=since)
         if not hidden
         and (with_voided or doc["life_status"] != "invalid")
         and sees(world, call, doc)

@@ -99,6 +99,8 @@ class _Seeding:
 
     def contact(self, row: sqlite3.Row) -> Json:
         name = " ".join(part for part in (row["first_name"], row["last_name"]) if part) or "-"
+        n = int(record_id("contact", row["id"])[:2], 16)
+        files = [{"path": f"N_{n:03d}_a.pdf", "filename": "contract.pdf", "ext": "pdf", "size": 4096 + n}]
         return self.record(
             "ContactObj", "contact", row, name=name, account_id=self.to("company", row["company_id"]),
             salutation__c=row["salutation"], first_name__c=row["first_name"], last_name__c=row["last_name"],
@@ -106,6 +108,8 @@ class _Seeding:
             postcode__c=row["postcode"], city__c=row["city"], country__c=row["country"], language__c=row["language"],
             lead_source__c=row["lead_source"], date_of_birth=_ms(row["birth_date"]), email_status__c=row["email_status"],
             consent__c=row["marketing_consent"], legal_hold__c=bool(row["legal_hold"]),
+            interests__c=[["news"], ["fairs", "training"], None][n % 3], helpers__c=[["1000"], ["1000", "1001"], None][n % 3],
+            files__c=files if n % 4 == 0 else None,
         )  # fmt: skip
 
     def leads(self) -> Iterator[Json]:

@@ -12,7 +12,7 @@ import random
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, cast, get_type_hints
@@ -56,6 +56,16 @@ class Switches:
     approval_status: Literal["in_change", "under_review"] = "in_change"
     repeat_void_is_ok: bool = False
     partial_lists: bool = False
+    list_limit: int = 20
+    void_names: bool = True
+    get_shows_voided: bool = True
+    query_lags: bool = False
+    approval_on_edit: bool = False
+    null_clears: Literal["null", "empty"] = "null"
+    rewrites_numbers: bool = False
+    specified_time_is_change: bool = False
+    create_tells_id: bool = True
+    personnel_editable: bool = False
     personnel_visible: bool = True
     unknown_filter_ignored: bool = False
     ignored_filters: list[str] = field(default_factory=list)
@@ -107,7 +117,7 @@ class Switches:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-FAULTS = ("code", "code_after", "cut", "cut_after", "html")
+FAULTS = ("code", "code_after", "cut", "cut_after", "html", "html_after", "late")
 
 
 @dataclass
@@ -118,9 +128,10 @@ class Fault:
     ----------
     kind : str
         ``code`` answers a code and does nothing; ``code_after`` does it and then answers the code (50009);
-        ``cut`` and ``cut_after`` break the connection before or after; ``html`` answers a page instead of JSON.
+        ``cut`` and ``cut_after`` break the connection before or after; ``html`` and ``html_after`` answer a page instead of
+        JSON; ``late`` breaks the connection, and the call takes effect when the lever ``late`` is pulled.
     path : str
-        Part of the path it applies to; empty applies to all.
+        Part of the path it applies to, or several joined by ``|``; empty applies to all.
     code : int
         Answered code.
     skip, times : int
@@ -162,6 +173,8 @@ class World:
         self.db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _TABLES)
         self.clock, self.switches = Clock(), Switches()
         self.faults: list[Fault] = []
+        self.late: list[Callable[[], object]] = []
+        self.lagging: dict[tuple[str, str], Json | None] = {}
         self.windows: dict[str, deque[float]] = {}
         self.day, self.day_calls = "", 0
         self.token_running = False
@@ -188,6 +201,10 @@ class World:
 
     def put_many(self, api: str, docs: Iterable[Json]) -> None:
         """Store records."""
+        if self.switches.query_lags:
+            docs = list(docs)
+            for doc in docs:
+                self._lag(api, str(doc["_id"]))
         self.db.executemany(
             "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)",
             ((api, d["_id"], d["last_modified_time"], json.dumps(d, ensure_ascii=False)) for d in docs),
@@ -195,6 +212,8 @@ class World:
 
     def drop(self, api: str, key: str) -> None:
         """Forget a record for good."""
+        if self.switches.query_lags:
+            self._lag(api, key)
         self.db.execute("DELETE FROM record WHERE api = ? AND id = ?", (api, key))
 
     def records(self, api: str, *, after: str | None = None, since: int | None = None) -> Iterator[Json]:
@@ -207,9 +226,31 @@ class World:
         for (doc,) in self.db.execute(f"SELECT doc FROM record WHERE {where} ORDER BY id", values):  # noqa: S608 - fixed words
             yield cast(Json, json.loads(doc))
 
-    def touch(self, doc: Json, employee: str, *, moves: bool = True) -> None:
+    def _lag(self, api: str, key: str) -> None:
+        """Keep what a record was for queries that lag behind; None where there was none."""
+        self.lagging.setdefault((api, key), self.get(api, key))
+
+    def queried(self, api: str, *, after: str | None = None, since: int | None = None) -> Iterator[Json]:
+        """Give the records that a query finds, by ascending id: as they are, or as they were while queries lag."""
+        if not self.switches.query_lags:
+            self.lagging.clear()
+        old = {key: doc for (name, key), doc in self.lagging.items() if name == api}
+        if not old:
+            return self.records(api, after=after, since=since)
+        found = {str(d["_id"]): d for d in self.records(api, after=after, since=since) if str(d["_id"]) not in old}
+        for key, doc in old.items():
+            if (
+                doc is not None
+                and (after is None or key > after)
+                and (since is None or cast(int, doc["last_modified_time"]) >= since)
+            ):
+                found[key] = doc
+        return iter([found[key] for key in sorted(found)])
+
+    def touch(self, doc: Json, employee: str, *, moves: bool = True, names: bool = True) -> None:
         """Note who changed a record, and when."""
-        doc["last_modified_by"] = [employee]
+        if names:
+            doc["last_modified_by"] = [employee]
         doc["version"] = str(int(str(doc.get("version") or "0")) + 1)
         if moves:
             doc["last_modified_time"] = max(self.now_ms(), int(cast(int, doc["last_modified_time"])) + 1)
@@ -244,7 +285,7 @@ class World:
     def fault(self, path: str) -> Fault | None:
         """Take the fault that hits this call, if one does."""
         for fault in self.faults:
-            if fault.path in path:
+            if any(part in path for part in fault.path.split("|")):
                 if fault.skip > 0:
                     fault.skip -= 1
                     continue
