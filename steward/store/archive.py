@@ -45,7 +45,7 @@ def unpack(path: Path, folder: Path) -> list[tuple[str, Path]]:
     found: list[tuple[str, Path]] = []
     try:
         with zipfile.ZipFile(path) as archive:
-            infos = [i for i in archive.infolist() if not i.is_dir()]
+            infos = [i for i in archive.infolist() if not i.filename.endswith("/")]  # is_dir fails on an empty name
             total, packed = sum(i.file_size for i in infos), sum(i.compress_size for i in infos)
             if total > _LIMIT or (total > _SMALL and total > _RATIO * max(1, packed)):
                 raise SnapshotError(
