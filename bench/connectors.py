@@ -19,7 +19,7 @@ import httpx
 
 from steward.crm.copper import open_wire as copper_wire
 from steward.crm.fxiaoke import FxiaokeApi
-from steward.crm.jiandaoyun import open_wire as jiandaoyun_wire
+from steward.crm.jiandaoyun_wire import open_wire as jiandaoyun_wire
 from steward.crm.profiles import Profile
 from steward.crm.wire import Wire
 from steward.crm.zoho_wire import ZohoApi

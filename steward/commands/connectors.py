@@ -153,8 +153,8 @@ def _check(args: argparse.Namespace, screen: Screen) -> int:
 
 def _map_forms(args: argparse.Namespace) -> tuple[Proposal, str]:
     """Propose a mapping of a Jiandaoyun account; for the other vendors one ships."""
-    from steward.crm.jiandaoyun import open_wire
     from steward.crm.jiandaoyun_map import propose_forms
+    from steward.crm.jiandaoyun_wire import open_wire
     from steward.crm.profiles import read_profile
 
     profile = read_profile(args.profiles, args.profile)

@@ -16,35 +16,39 @@ does not move when somebody renames an alias. What is peculiar, each with a test
 * There is no count. Reading to the empty page is the only proof of completeness.
 * A key sees the whole company as far as its scopes go; what it may not see answers with a code, never with silence.
 
+* A reference inside a subform holds a record back, whether the mapping knows of it or not: an id that stands there is one.
+* The rows of a subform get new ids with every write of it: their ids are no value.
+
 Left to others: changing anything (``steward.executor.writers.jiandaoyun``), proposing a mapping
-(``steward.crm.jiandaoyun_map``).
+(``steward.crm.jiandaoyun_map``), the wire and its codes (``jiandaoyun_wire``), many records at once (``jiandaoyun_many``),
+members (``jiandaoyun_members``).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 
+from steward.crm import jiandaoyun_members as members
 from steward.crm.base import Capabilities
+from steward.crm.jiandaoyun_many import ASKED, REFERENCES, ById, FilterOffError, Pointers, inside
+from steward.crm.jiandaoyun_wire import BAD_FILTER, BAD_KEY, DENIED, NO_FORM, NO_RECORD, answer, code_of, form_of, open_wire
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
-from steward.crm.profiles import Profile, address, credential
+from steward.crm.profiles import Profile
 from steward.crm.vendor import Access, VendorReader, switches
-from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, clock_of, refused, unexpected
-from steward.errors import SchemaMismatchError, UsageError
+from steward.crm.wire import WireClock, clock_of, refused, unexpected
+from steward.errors import SchemaMismatchError
 from steward.messages import N_
-from steward.records import Absent, RecordKey, Scalar
+from steward.records import Absent, Link, Record, RecordKey, Scalar, canonical_text
 
-ADDRESS = "https://api.jiandaoyun.com/api"
 PAGE = 100
-_IN = 200
-"""Values of one ``in`` filter: pages of the vendor say 200 and 1,000; the smaller is taken."""
 
 JIANDAOYUN_CAPABILITIES = Capabilities(
     system="jiandaoyun",
@@ -58,28 +62,33 @@ JIANDAOYUN_CAPABILITIES = Capabilities(
     batch_size=100,
     requests_per_minute=600,
     request_lifetime=90.0,
-    side_effects=("is_start_trigger",),
+    side_effects=("is_start_trigger", "is_start_workflow"),
     source="hc.jiandaoyun.com/open/11261 and the pages below it (API v5); docs/reference/jiandaoyun.md",
 )
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "missing_record": ("4001", "4042"),
+    "absence": ("asked", "page"),
+    "delete_by": ("one", "batch"),
+    "running_flow": ("stays", "goes"),
 }
-"""Switches of a profile and their values, the careful one first."""
+"""Switches of a profile and their values, the careful one first.
+
+``absence``: whether a record is absent only where the vendor, asked for it, says so, or also where a page that should hold it
+does not. ``delete_by``: one call each, which answers for its record and is logged, or 100 in a call that answers with a
+count. ``running_flow``: whether a record goes whose flow is running.
+"""
 
 SYSTEM = ("_id", "creator", "updater", "createTime", "updateTime", "flowState")
-_TABLE = re.compile(r"([0-9a-f]{24})/([0-9a-f]{24})")
 _ID = re.compile(r"[0-9a-f]{24}")
-
-_WAIT = frozenset({8303, 8304, 4012, 9004, 9007})
-_DENIED = frozenset({1058, 4025, 8302, 8017, 8301, 17018, 17052, 17053, 17054, 30002, 7103, 7206, 7212, 7221})
-_BAD_KEY = frozenset({8017, 8301, 17018, 17052})
-_NO_FORM = frozenset({2004, 3000})
-_BAD_FILTER = 4815
-NO_RECORD = 4001
 
 _KNOWN = frozenset({*SYSTEM, "appId", "entryId", "deleter", "deleteTime", "ext"})
 """What a row carries beside its widgets."""
+
+WRITABLE = frozenset(
+    "text textarea number datetime radiogroup combo checkboxgroup combocheck sale_stage phone address location user usergroup "
+    "dept deptgroup lookup linkobject".split()
+)
+"""Kinds of field that a call may set; a subform beside them, as far as its columns are of these kinds."""
 
 _FILES = frozenset({"image", "upload", "signature"})
 _FILTERED = frozenset({"lookup", "user", "text", "combo", "radiogroup"})
@@ -108,24 +117,31 @@ class JiandaoyunReader(VendorReader):
         transport: httpx.BaseTransport | None = None,
         clock: WireClock | None = None,
     ) -> None:
-        switches(profile, OPTIONS)
-        self.capabilities = JIANDAOYUN_CAPABILITIES
+        self.options = switches(profile, OPTIONS)
+        one = self.options["delete_by"] == "one"
+        self.capabilities = replace(JIANDAOYUN_CAPABILITIES, per_id_result=one) if one else JIANDAOYUN_CAPABILITIES
         super().__init__(mapping, open_wire(profile, write=write, transport=transport, clock=clock), kept=kept)
         self._widgets: dict[str, list[Mapping[str, Any]]] = {}
         self._moved: dict[str, str] = {}
         self._renamed: set[str] = set()
+        self._by_id = ById(self, self.options["absence"] == "page")
+        self._pointers = Pointers(self)
         for entry in mapping.objects.values():
-            form_of(entry)
+            if not members.is_members(entry):
+                form_of(entry)
 
     def access(self) -> Access:
         """Return which mapped forms the key reaches; the vendor tells neither its name nor what else it may."""
         missing, headers = [], {}
         for entry in self.mapping.objects.values():
+            if members.is_members(entry):
+                missing += [] if members.reached(self.wire) else [entry.name]
+                continue
             reply = self.wire.read("POST", "v5/app/entry/widget/list", json=form_of(entry))
             headers = dict(reply.headers)
-            if code_of(reply) in _BAD_KEY:
+            if code_of(reply) in BAD_KEY:
                 raise refused(self.wire.host, reply.status, str(code_of(reply)))
-            if code_of(reply) in _DENIED | _NO_FORM:
+            if code_of(reply) in DENIED | NO_FORM:
                 missing.append(entry.name)
         return Access(clock_seconds=clock_of(headers), missing=tuple(missing))
 
@@ -139,29 +155,38 @@ class JiandaoyunReader(VendorReader):
 
     def moved(self, entry: ObjectMapping) -> str | None:
         """Return when any record of the form last changed, as the vendor says now; None where it does not say."""
+        if members.is_members(entry):
+            return None
         self._describe_again(entry)
         return self._moved[entry.name] or None
 
     def describe(self, entry: ObjectMapping) -> tuple[str, ...]:
         """Return system fields and widget names."""
+        if members.is_members(entry):
+            return members.COLUMNS
         return (*SYSTEM, *(str(w["widgetName"]) for w in self.widgets(entry)))
 
     def pages(self, entry: ObjectMapping, cursor: Any) -> Iterator[Page]:
         """Yield pages ascending by id; the cursor is the last id seen. Rows are under their widget names already."""
+        if members.is_members(entry):
+            yield Page(members.all_members(self.wire), None)
+            return
         before = _names(self._describe_again(entry))
         if cursor is None and self._moved[entry.name]:
             self.marks[entry.name] = self._moved[entry.name]
         last: str | None = cursor
-        for rows in self._walk(entry, last, None):
+        for rows in self.walk(entry, last):
             yield Page(rows, str(rows[-1]["_id"]))
         if _names(self._describe_again(entry)) != before or entry.name in self._renamed:
             self._renamed.discard(entry.name)
             self.doubts.append(f"{entry.name}: its fields were renamed while it was read")
         yield Page((), None)
 
-    def _walk(self, entry: ObjectMapping, last: str | None, filter: Mapping[str, Any] | None) -> Iterator[list[dict[str, Any]]]:
+    def walk(
+        self, entry: ObjectMapping, last: str | None = None, filter: Mapping[str, Any] | None = None
+    ) -> Iterator[list[dict[str, Any]]]:
         """Yield filled pages behind ``last``, refusing pages that do not move on."""
-        while rows := self._list(entry, last, filter):
+        while rows := self.page(entry, last, filter):
             ids = [str(r.get("_id", "")) for r in rows]
             if ids != sorted(set(ids)) or (last is not None and ids[0] <= last):
                 raise SchemaMismatchError(
@@ -177,6 +202,8 @@ class JiandaoyunReader(VendorReader):
 
     def one(self, entry: ObjectMapping, id: str) -> Row | Absent | None:
         """Ask for one record; code 4001 is evidence of absence, an empty answer is none."""
+        if members.is_members(entry):
+            return members.member(self.wire, entry, id)
         key = RecordKey(entry.name, id)
         if not _ID.fullmatch(id):
             return Absent(key, how="no Jiandaoyun id")
@@ -186,6 +213,41 @@ class JiandaoyunReader(VendorReader):
         row = answer(reply, self.wire).get("data")
         return self._by_widget(entry, row) if isinstance(row, dict) and row.get("_id") == id else None
 
+    def fetch(self, object: str, ids: Sequence[str]) -> Mapping[str, Record | Absent]:
+        """Return what each id is now, many in one page where that is worth it; an id without a clear answer is left out."""
+        entry, columns = self.entry(object), self.columns(object)
+        wanted = [] if members.is_members(entry) else [i for i in ids if _ID.fullmatch(i)]
+        rows, absent = self._by_id.find(entry, wanted)
+        found: dict[str, Record | Absent] = {i: self.record(entry, columns, row) for i, row in rows.items()}
+        found |= {i: Absent(RecordKey(object, i), how="page") for i in absent}
+        found |= super().fetch(object, [i for i in ids if i not in found])
+        return {i: found[i] for i in ids if i in found}
+
+    def children(self, object: str, ids: Sequence[str]) -> Sequence[Link]:
+        """Return every live reference of mapped objects to these records, those inside subforms too, mapped or not."""
+        wanted, of_members = set(ids), members.is_members(self.entry(object))
+        links: set[Link] = set()
+        for child in self.mapping.objects.values():
+            columns = self.columns(child.name)
+            kinds = {} if members.is_members(child) else self.kinds(child)
+            named = {c for c, parent in child.parents.items() if parent == object}
+            indexed = {c for c in named if kinds.get(c) in REFERENCES - _FILTERED}
+            for column in sorted(named - indexed):
+                for row in self.referring(child, column, ids):
+                    record = self.record(child, columns, row)
+                    parent = canonical_text(record.fields[column])
+                    if parent in wanted and not record.deleted:
+                        links.add(Link(record.key, column, RecordKey(object, parent)))
+            if wanted and kinds and (indexed or (inside(self.widgets(child)) and not of_members)):
+                for p in self._pointers.to(child, wanted):
+                    if p.column in indexed or "." in p.column:
+                        links.add(Link(RecordKey(child.name, p.child), p.column, RecordKey(object, p.to)))
+        return sorted(links, key=lambda link: (link.parent, link.child, link.field))
+
+    def kinds(self, entry: ObjectMapping) -> dict[str, str]:
+        """Return the kind of every field of a form by its widget name."""
+        return {str(w["widgetName"]): str(w.get("type")) for w in self.widgets(entry)}
+
     def referring(self, child: ObjectMapping, column: str, ids: Sequence[str]) -> Iterator[Row]:
         """Yield rows of the child's form; those that refer to ``ids`` are among them, whether the filter works or not."""
         widget = next((w for w in self._describe_again(child) if w["widgetName"] == column), None)
@@ -194,34 +256,35 @@ class JiandaoyunReader(VendorReader):
         if widget is not None and kind in _FILTERED and wanted:
             yield from self._filtered(child, column, str(widget.get("name") or column), kind, wanted)
             return
-        for rows in self._walk(child, None, None):
+        for rows in self.walk(child):
             yield from rows
 
     def _filtered(self, child: ObjectMapping, column: str, said: str, kind: str, wanted: Sequence[str]) -> Iterator[Row]:
         """Ask with a filter, by the name the wire knows; once it lets others through it is off, and one whole read does."""
-        for start in range(0, len(wanted), _IN):
-            some = wanted[start : start + _IN]
+        for start in range(0, len(wanted), ASKED):
+            some = wanted[start : start + ASKED]
             condition = {"field": said, "type": kind, "method": "in", "value": some}
             asked = set(some)
             try:
-                for rows in self._walk(child, None, {"rel": "and", "cond": [condition]}):
+                for rows in self.walk(child, None, {"rel": "and", "cond": [condition]}):
                     if any(plain(kind, r.get(column)) not in asked for r in rows):
-                        raise _FilterOffError
+                        raise FilterOffError
                     yield from rows
-            except _FilterOffError:
-                for rows in self._walk(child, None, None):
+            except FilterOffError:
+                for rows in self.walk(child):
                     yield from rows
                 return
 
-    def _list(self, entry: ObjectMapping, last: str | None, filter: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    def page(self, entry: ObjectMapping, last: str | None, filter: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        """Return one page behind ``last``, under widget names; :class:`FilterOffError` where the filter is refused."""
         body: dict[str, Any] = {**form_of(entry), "limit": PAGE}
         if last is not None:
             body["data_id"] = last
         if filter is not None:
             body["filter"] = filter
         reply = self.wire.read("POST", "v5/app/entry/data/list", json=body)
-        if filter is not None and code_of(reply) == _BAD_FILTER:
-            raise _FilterOffError
+        if filter is not None and code_of(reply) == BAD_FILTER:
+            raise FilterOffError
         rows = answer(reply, self.wire).get("data")
         if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
             raise unexpected(self.wire.host, reply.status, "list")
@@ -253,6 +316,8 @@ class JiandaoyunReader(VendorReader):
 
     def flatten(self, entry: ObjectMapping, row: Row) -> dict[str, Scalar]:
         """Return the columns of a row: references as ids, people as user names, files without their passing links."""
+        if members.is_members(entry):
+            return {name: None if value in ("", [], {}) else value for name, value in row.items()}
         widgets = {str(w["widgetName"]): w for w in self.widgets(entry)}
         flat: dict[str, Scalar] = {}
         for name, value in row.items():
@@ -265,10 +330,6 @@ class JiandaoyunReader(VendorReader):
             columns = {str(c.get("widgetName")): str(c.get("type")) for c in widget.get("items") or () if isinstance(c, dict)}
             flat[name] = plain(str(widget.get("type", "")), value, columns)
         return flat
-
-
-class _FilterOffError(Exception):
-    """A filter was refused, or let through what it should not."""
 
 
 def _names(widgets: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -315,7 +376,7 @@ def plain(kind: str, value: Any, columns: Mapping[str, str] | None = None) -> Sc
     if kind == "subform" and isinstance(value, list):
         kinds = columns or {}
         lines = [{k: plain(kinds.get(k, ""), v) for k, v in r.items()} if isinstance(r, dict) else r for r in value]
-        return [{k: v for k, v in r.items() if v is not None} if isinstance(r, dict) else r for r in lines]
+        return [{k: v for k, v in r.items() if v is not None and k != "_id"} if isinstance(r, dict) else r for r in lines]
     return value  # type: ignore[no-any-return]  # JSON values are scalars
 
 
@@ -323,75 +384,4 @@ def _username(value: Any) -> Scalar:
     return value.get("username") if isinstance(value, dict) else value
 
 
-# the wire --------------------------------------------------------------------------------------------------------
-
-
-def form_of(entry: ObjectMapping) -> dict[str, str]:
-    """Return ``app_id`` and ``entry_id`` of an object.
-
-    Raises
-    ------
-    SchemaMismatchError
-        Its table is not ``APP_ID/ENTRY_ID``.
-    """
-    match = _TABLE.fullmatch(entry.source)
-    if match is None:
-        raise SchemaMismatchError(
-            N_("{object}: the table of a Jiandaoyun form is APP_ID/ENTRY_ID, both of 24 hexadecimal digits."),
-            next_step=N_("Propose a mapping with: steward connectors map --profile NAME"),
-            object=entry.name,
-        )
-    return {"app_id": match[1], "entry_id": match[2]}
-
-
-def open_wire(
-    profile: Profile, *, write: bool = False, transport: httpx.BaseTransport | None = None, clock: WireClock | None = None
-) -> Wire:
-    """Return the wire of a profile with its key. All calls are POST; limits are those the vendor documents."""
-    secrets = credential(profile, write=write)
-    if "token" not in secrets:
-        raise UsageError(N_("A Jiandaoyun credential is 'token': the API key."))
-    token = secrets["token"]
-    limits = (Limit(50, 1.0), Limit(30, 1.0, "*"), Limit(20, 1.0, "single"), Limit(10, 1.0, "batch"))
-    real: dict[str, Any] = {} if clock is None else {"clock": clock}
-    return Wire(
-        address(profile, ADDRESS),
-        lambda: {"Authorization": f"Bearer {token.reveal().decode()}", "Content-Type": "application/json"},
-        Throttle(limits, clock=clock),
-        throttled=lambda reply: reply.status == 429 or code_of(reply) in _WAIT,
-        transport=transport,
-        **real,
-    )
-
-
-def code_of(reply: Reply) -> int | None:
-    """Return the vendor's code of a refusal; None where the answer has none, which is what success looks like."""
-    if reply.status == 200:
-        return None
-    try:
-        said = msgspec.json.decode(reply.body)
-    except msgspec.MsgspecError:
-        return None
-    code = said.get("code") if isinstance(said, dict) else None
-    return code if isinstance(code, int) else None
-
-
-def answer(reply: Reply, wire: Wire) -> dict[str, Any]:
-    """Return the JSON object of a good answer.
-
-    Raises
-    ------
-    DeniedError
-        The key, its scope or the plan does not allow the call.
-    SchemaMismatchError
-        The form is gone, or the answer is none of the contract's.
-    """
-    code = code_of(reply)
-    if code in _DENIED or reply.status in (401, 403):
-        raise refused(wire.host, reply.status, str(code or ""))
-    if reply.status != 200:
-        raise unexpected(wire.host, reply.status, str(code or ""))
-    said = reply.json()
-    if not isinstance(said, dict) or "code" in said:
-        raise unexpected(wire.host, reply.status, str(said.get("code", "")) if isinstance(said, dict) else "")
-    return said
+__all__ = ["JIANDAOYUN_CAPABILITIES", "OPTIONS", "SYSTEM", "WRITABLE", "JiandaoyunReader", "plain"]

@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from steward.crm.jiandaoyun import answer, code_of, plain
+from steward.crm.jiandaoyun import WRITABLE, plain
+from steward.crm.jiandaoyun_wire import answer, code_of
 from steward.crm.propose import Proposal, Proposed, object_names, role_of
 from steward.crm.wire import Wire
 from steward.errors import SchemaMismatchError
@@ -89,13 +90,16 @@ def _propose(
             found.words[word] = str(hit["widgetName"])
             found.guesses.append(f"{word} {hit.get('label', '')}")
     found.label = [str(w["widgetName"]) for label, w in labels.items() if any(k in label.lower() for k in _LABELS)][:2]
+    found.writable = [str(w["widgetName"]) for w in widgets if can_write(w)]
     status = next((w for label, w in labels.items() if any(k in label.lower() for k in _STATUS)), None)
     found.status = str(status["widgetName"]) if status is not None else None
     samples = _samples(wire, form) if any(w.get("type") in _REFERENCES for w in widgets) else []
     for widget in widgets:
         for column in widget.get("items") or ():
             if isinstance(column, dict) and column.get("type") in _REFERENCES:
-                found.guesses.append(f"{column.get('widgetName')} refers from inside a subform; no deletion is held back by it")
+                found.guesses.append(
+                    f"{column.get('widgetName')} refers from inside a subform; it holds a deletion back, and is not moved by a merge"
+                )
         if widget.get("type") not in _REFERENCES:
             continue
         name = str(widget["widgetName"])
@@ -106,6 +110,14 @@ def _propose(
             found.parents[name], found.on_delete[name] = target, "block"
             found.guesses.append(f"parent {name}")
     return found
+
+
+def can_write(widget: Mapping[str, Any]) -> bool:
+    """Say whether a call may set a field and lose nothing; a subform only where all its columns can be written."""
+    if widget.get("type") == "subform":
+        columns = [c for c in widget.get("items") or () if isinstance(c, dict)]
+        return bool(columns) and all(c.get("type") in WRITABLE for c in columns)
+    return widget.get("type") in WRITABLE
 
 
 def _target(

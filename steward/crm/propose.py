@@ -81,6 +81,7 @@ class Proposed:
     words: dict[str, str] = field(default_factory=dict)
     label: list[str] = field(default_factory=list)
     soft_delete: dict[str, str] = field(default_factory=dict)
+    writable: list[str] | None = None
     guesses: list[str] = field(default_factory=list)
     status: str | None = None
     status_values: list[str] = field(default_factory=list)
@@ -128,6 +129,8 @@ class Proposal:
                 lines.append(f"on_delete = {_inline(o.on_delete)}")
             if o.soft_delete:
                 lines.append(f"soft_delete = {_inline(o.soft_delete)}")
+            if o.writable is not None:
+                lines.append(f"writable = [{', '.join(map(_quote, o.writable))}]")
             if o.status and o.role in ("deal", "quote", "order", "invoice", "payment", "contract", "ticket"):
                 lines.append("# Which states are closed? Without this line every record counts as open and protects:")
                 values = ", ".join(map(_quote, o.status_values)) or '"closed"'

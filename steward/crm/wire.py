@@ -155,6 +155,8 @@ class Wire:
     throttle : Throttle
     throttled : callable
         Says of an answer whether it means *wait*; by default status 429.
+    unsure : callable
+        Says of an answer to a write that it may have been done, although a reader would wait and ask again.
     expired, renew : callable
         Says of an answer whether the token had run out, and gets another; the call, which was certainly not done, is then
         sent once more.
@@ -176,6 +178,7 @@ class Wire:
     throttle: Throttle
     clock: WireClock = field(default_factory=_RealClock)
     throttled: Callable[[Reply], bool] = lambda reply: reply.status == 429
+    unsure: Callable[[Reply], bool] = lambda reply: False
     expired: Callable[[Reply], bool] = lambda reply: False
     renew: Callable[[], None] | None = None
     timeout: float = 60.0
@@ -264,9 +267,9 @@ class Wire:
                 host=self.host,
                 problem=type(error).__name__,
             ) from None
-        if self.throttled(reply):
+        if self.throttled(reply) and not self.unsure(reply):
             raise ThrottledError(N_("The CRM at {host} asks to wait."), host=self.host, retry_after=retry_after(reply))
-        if reply.status >= 500:
+        if reply.status >= 500 or self.unsure(reply):
             raise OutcomeUnknownError(
                 N_("The CRM at {host} reports a fault of its own (status {status})."), host=self.host, status=reply.status
             )

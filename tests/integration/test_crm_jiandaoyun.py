@@ -14,8 +14,9 @@ import pytest
 
 from steward.cli import main
 from steward.crm.base import CrmReader
-from steward.crm.jiandaoyun import JiandaoyunReader, open_wire
+from steward.crm.jiandaoyun import JiandaoyunReader
 from steward.crm.jiandaoyun_map import propose_forms
+from steward.crm.jiandaoyun_wire import open_wire
 from steward.crm.mapping import parse_mapping
 from steward.crm.profiles import read_profile
 from steward.errors import DeniedError, SchemaMismatchError, StewardError, UnavailableError
