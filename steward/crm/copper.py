@@ -12,117 +12,40 @@ What is peculiar, each with a test of its name:
 * A key sees what its owner sees and says nothing about the rest. Where the account has team permissions, a read is
   doubtful until the profile says ``sees_everything = "yes"``.
 * Leads that were converted are left out unless asked for; the spelling of the switch is unverified, so it is an option.
-* Connect fields are in no record. ``children`` asks for them, and what they link counts as a child.
-* Times are Unix seconds; some dates come as ``mm/dd/yyyy`` and some as seconds. Both become ISO 8601.
+* Connect fields and files are in no record. ``children`` asks for them, and what they link counts as a child wherever
+  deleting is for good; a record that only gets a mark keeps them.
 
-Left to others: changing anything (``steward.executor.writers.copper``), the mapping's words (``steward.crm.mapping``).
+Left to others: columns (``copper_fields``), changing anything (``steward.executor.writers.copper``), the mapping's words
+(``steward.crm.mapping``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from steward.crm.base import Capabilities
+from steward.crm.copper_fields import BY_TYPE, DELETED_TAG, FIELDS, PENDING, TYPES, columns_of, names_of
+from steward.crm.copper_wire import COPPER_CAPABILITIES, OPTIONS, answer, is_unknown_record, open_wire
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
-from steward.crm.profiles import Profile, address, credential
+from steward.crm.profiles import Profile
 from steward.crm.vendor import Access, VendorReader, switches
-from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, clock_of, refused, unexpected
-from steward.errors import SchemaMismatchError, UsageError
+from steward.crm.wire import WireClock, clock_of, unexpected
+from steward.errors import SchemaMismatchError
 from steward.messages import N_
 from steward.records import Absent, Link, RecordKey, Scalar
 
-ADDRESS = "https://api.copper.com/developer_api/v1"
 PAGE = 200
 CEILING = 100_000
 """Records that one search shows, however it is paged."""
 
 _UNBOUNDED = ("activities", "users")
 """Entities without a filter on the moment of creation."""
-
-COPPER_CAPABILITIES = Capabilities(
-    system="copper",
-    conditional_delete=False,
-    transactional=False,
-    recycle_bin=False,
-    restore_keeps_id=False,
-    restore_moves_version=True,
-    tells_who_deleted=False,
-    per_id_result=True,
-    batch_size=1,
-    requests_per_minute=180,
-    request_lifetime=90.0,
-    side_effects=(),
-    source="developer.copper.com: requests, people, activities (Developer API v1); docs/reference/copper.md",
-)
-
-OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "sees_everything": ("no", "yes"),
-    "converted_leads": ("include_converted_leads", "none"),
-    "connect_fields": ("check", "ignore"),
-    "requests_per_minute": (),
-    "sort_by": (),
-}
-"""Switches of a profile and their values, the careful one first; without values: free text."""
-
-_NAMES = ("prefix", "first_name", "middle_name", "last_name", "suffix")
-_ADDRESS = ("street", "city", "state", "postal_code", "country")
-_COMMON = (
-    "id",
-    "name",
-    "assignee_id",
-    "details",
-    "tags",
-    "custom_fields",
-    "date_created",
-    "date_modified",
-    "interaction_count",
-)
-_REACH = ("address", "emails", "phone_numbers", "socials", "websites")
-
-FIELDS: Mapping[str, tuple[str, ...]] = {
-    "people": (
-        *_COMMON, *_NAMES, *_REACH, "company_id", "company_name", "contact_type_id", "title", "date_last_contacted",
-        "leads_converted_from", "date_lead_created",
-    ),
-    "companies": (*_COMMON, *_REACH, "contact_type_id", "email_domain", "primary_contact_id"),
-    "leads": (
-        *_COMMON, *_NAMES, "address", "email", "phone_numbers", "socials", "websites", "company_name", "customer_source_id",
-        "monetary_value", "monetary_unit", "status", "status_id", "title", "date_last_contacted", "converted_at",
-        "converted_contact_id", "converted_opportunity_id",
-    ),
-    "opportunities": (
-        *_COMMON, "close_date", "company_id", "company_name", "customer_source_id", "date_last_contacted",
-        "date_stage_changed", "leads_converted_from", "loss_reason_id", "monetary_value", "monetary_unit", "pipeline_id",
-        "pipeline_stage_id", "primary_contact_id", "priority", "status", "win_probability",
-    ),
-    "projects": (*_COMMON, "related_resource", "status"),
-    "tasks": (*_COMMON, "related_resource", "due_date", "reminder_date", "completed_date", "status", "priority"),
-    "activities": ("id", "type", "parent", "details", "user_id", "activity_date", "old_value", "new_value",
-                   "date_created", "date_modified"),
-    "users": ("id", "name", "email", "groups"),
-}  # fmt: skip
-"""What the contract says each entity has. ``address``, ``custom_fields``, ``parent`` and the like become several columns."""
-
-TYPES = {
-    "people": "person", "companies": "company", "leads": "lead", "opportunities": "opportunity", "projects": "project",
-    "tasks": "task", "activities": "activity_log", "users": "user",
-}  # fmt: skip
-_BY_TYPE = {v: k for k, v in TYPES.items()}
-_PARENTS = ("person", "company", "lead", "opportunity", "project")
-
-_SECONDS = frozenset({
-    "date_created", "date_modified", "date_last_contacted", "date_lead_created", "date_stage_changed", "converted_at",
-    "activity_date",
-})  # fmt: skip
-_DAYS = frozenset({"close_date", "due_date", "reminder_date", "completed_date"})
 
 _FILTERS: Mapping[tuple[str, str], str] = {
     ("people", "company_id"): "company_ids",
@@ -152,7 +75,7 @@ class CopperReader(VendorReader):
         For tests.
     """
 
-    connector_version = "copper/2"
+    connector_version = "copper/3"
     counts_exactly = False
 
     def __init__(
@@ -166,6 +89,8 @@ class CopperReader(VendorReader):
         clock: WireClock | None = None,
     ) -> None:
         self.options = switches(profile, OPTIONS)
+        self.deleted_tag = self.options["deleted_tag"] or DELETED_TAG
+        self.apart = self.options["system_activities"] == "apart"
         self.capabilities = COPPER_CAPABILITIES
         super().__init__(mapping, open_wire(profile, write=write, transport=transport, clock=clock), kept=kept)
         for entry in mapping.objects.values():
@@ -176,6 +101,7 @@ class CopperReader(VendorReader):
         self._custom: list[Mapping[str, Any]] | None = None
         self._asked_account = False
         self._sees_part = False
+        self._at_hand: dict[tuple[str, int], list[tuple[str, int]]] | None = None
 
     def access(self) -> Access:
         """Return account and user; Copper does not say what a key may."""
@@ -200,32 +126,17 @@ class CopperReader(VendorReader):
     def describe(self, entry: ObjectMapping) -> tuple[str, ...]:
         """Return the contract's columns and one ``cf_<id>`` for each of the account's custom fields."""
         self._ask_account()
-        found: list[str] = []
-        for name in FIELDS[entry.source]:
-            if name == "address":
-                found += [f"address_{part}" for part in _ADDRESS]
-            elif name == "custom_fields":
-                found += [f"cf_{d['id']}" for d in self._definitions() if TYPES[entry.source] in d.get("available_on", ())]
-            elif name in ("parent", "related_resource"):
-                found += [f"{kind}_id" for kind in _PARENTS]
-            elif name == "type":
-                found += ["type_id", "category"]
-            elif name == "emails":
-                found += ["emails", "email"]
-            elif name == "phone_numbers":
-                found += ["phone_numbers", "phone"]
-            else:
-                found.append(name)
-        return tuple(found)
+        return names_of(entry.source, self.definitions())
 
-    def _definitions(self) -> list[Mapping[str, Any]]:
+    def definitions(self) -> list[Mapping[str, Any]]:
+        """Return the account's custom fields, by id."""
         if self._custom is None:
             said = answer(self.wire.read("GET", "custom_field_definitions"), self.wire)
             self._custom = sorted((d for d in said if isinstance(d, dict)), key=lambda d: int(d["id"]))
         return self._custom
 
     def _day_fields(self) -> frozenset[int]:
-        return frozenset(int(d["id"]) for d in self._definitions() if d.get("data_type") == "Date")
+        return frozenset(int(d["id"]) for d in self.definitions() if d.get("data_type") == "Date")
 
     def _ask_account(self) -> None:
         """A key of somebody with restricted teams looks exactly like one that sees all."""
@@ -303,13 +214,24 @@ class CopperReader(VendorReader):
             yield list(self._all(entry.source, {"ids": [int(i) for i in ids[start : start + _IDS_A_SEARCH]]}))
 
     def count(self, object: str) -> int:
-        """Return the upper bound that the vendor gives; where it gives none, how many records a read finds."""
+        """Return the upper bound that the vendor gives, without those that are marked for deletion; where it gives none, how
+        many records a read finds."""
         entry = self.entry(object)
         body: dict[str, Any] = {"page_number": 1, "page_size": 1, **self._converted(entry)}
         _, total = self._search(entry.source, body)
-        if total is not None:
+        if total is None:
+            rows = {row.get("id"): row for page in self.pages(entry, None) for row in page.rows}
+            return sum(
+                1 for row in rows.values() if not (self.only_marks(entry) and self.deleted_tag in (row.get("tags") or ()))
+            )
+        if not self.only_marks(entry):
             return total
-        return len({row.get("id") for page in self.pages(entry, None) for row in page.rows})
+        _, marked = self._search(entry.source, {**body, "tags": [self.deleted_tag]})
+        return total - (marked or 0)
+
+    def only_marks(self, entry: ObjectMapping) -> bool:
+        """Say whether deleting a record of the object is no more than marking it with a tag."""
+        return entry.soft_delete is not None and entry.soft_delete.column == PENDING
 
     def _converted(self, entry: ObjectMapping) -> dict[str, bool]:
         asked = entry.source == "leads" and self.options["converted_leads"] != "none"
@@ -361,24 +283,61 @@ class CopperReader(VendorReader):
                         yield row
 
     def children(self, object: str, ids: Sequence[str]) -> Sequence[Link]:
-        """Return mapped references, and what only ``/related`` and connect fields know; those carry the field's name."""
-        links = set(super().children(object, ids))
+        """Return mapped references, and what only ``/related`` knows; where deleting is for good, connect fields and files too.
+
+        What is in no mapped column carries a name of its own: ``related``, ``connect_<id>``, ``files``.
+        """
+        self._at_hand = {}
+        try:
+            links = set(super().children(object, ids))
+            links |= self._related_alone(object, ids, {(link.child, link.parent) for link in links})
+        finally:
+            self._at_hand = None
+        if not self.only_marks(self.entry(object)):
+            links |= self.lost_with(object, ids)
+        return sorted(links, key=lambda link: (link.parent, link.child, link.field))
+
+    def _related_alone(self, object: str, ids: Sequence[str], known: set[tuple[RecordKey, RecordKey]]) -> set[Link]:
+        """Return what is linked to records by no column of either; what is marked for deletion is none."""
         source = self.entry(object).source
-        objects = {entry.source: entry.name for entry in self.mapping.objects.values()}
-        known = {(link.child, link.parent) for link in links}
-        for id in ids:
-            if not _ID.fullmatch(id) or source in ("users", "activities"):
+        objects = {entry.source: entry for entry in self.mapping.objects.values()}
+        links: set[Link] = set()
+        for id in ids if source not in ("users", "activities") else ():
+            if not _ID.fullmatch(id):
                 continue
             parent = RecordKey(object, id)
             for kind in ("opportunities", "projects", "tasks"):
-                if kind in objects and objects[kind] != object:
-                    for other in self._related(source, int(id), kind):
-                        child = RecordKey(objects[kind], str(other))
-                        if (child, parent) not in known:
-                            links.add(Link(child, "related", parent))
+                entry = objects.get(kind)
+                if entry is None or entry.name == object:
+                    continue
+                for other in self._related(source, int(id), kind):
+                    child = RecordKey(entry.name, str(other))
+                    if (child, parent) not in known and not self._is_marked(entry, child.id):
+                        links.add(Link(child, "related", parent))
+        return links
+
+    def _is_marked(self, entry: ObjectMapping, id: str) -> bool:
+        row = self.one(entry, id) if self.only_marks(entry) else None
+        return isinstance(row, Mapping) and self.deleted_tag in (row.get("tags") or ())
+
+    def lost_with(self, object: str, ids: Sequence[str]) -> set[Link]:
+        """Return what a deletion for good takes along and nothing brings back: connect fields and files."""
+        source = self.entry(object).source
+        objects = {entry.source: entry.name for entry in self.mapping.objects.values()}
+        links: set[Link] = set()
+        for id in ids if source not in ("users", "activities") else ():
+            if not _ID.fullmatch(id):
+                continue
+            parent = RecordKey(object, id)
             if self.options["connect_fields"] == "check":
                 links |= self._connected(source, parent, objects)
-        return sorted(links, key=lambda link: (link.parent, link.child, link.field))
+            if self.options["files"] == "check":
+                reply = self.wire.read("GET", f"{source}/{id}/files")
+                if not (reply.status == 404 and is_unknown_record(reply)):
+                    links |= {
+                        Link(RecordKey("files", str(file.get("id"))), "files", parent) for file in answer(reply, self.wire)
+                    }
+        return links
 
     def _connected(self, source: str, parent: RecordKey, objects: Mapping[str, str]) -> set[Link]:
         reply = self.wire.read("GET", "related_links", params={"source_type": source, "source_id": parent.id})
@@ -388,26 +347,36 @@ class CopperReader(VendorReader):
                 if not isinstance(end, dict):
                     continue
                 module = str(end.get("entity_type", ""))
-                module = _BY_TYPE.get(module, module)
+                module = BY_TYPE.get(module, module)
                 child = RecordKey(objects.get(module, module), str(end.get("id")))
                 if child != parent:
                     found.add(Link(child, f"connect_{link.get('custom_field_definition_id')}", parent))
         return found
 
     def _related(self, source: str, id: int, kind: str) -> list[int]:
-        reply = self.wire.read("GET", f"{source}/{id}/related/{kind}")
-        if reply.status == 404 and is_unknown_record(reply):
-            return []
-        return [int(link["id"]) for link in answer(reply, self.wire) if link.get("type") == TYPES[kind]]
+        if self._at_hand is not None and (source, id) in self._at_hand:
+            found = self._at_hand[source, id]
+        else:
+            reply = self.wire.read("GET", f"{source}/{id}/related")
+            gone = reply.status == 404 and is_unknown_record(reply)
+            found = [] if gone else [(str(link.get("type")), int(link["id"])) for link in answer(reply, self.wire)]
+            if self._at_hand is not None:
+                self._at_hand[source, id] = found
+        return [other for type, other in found if type == TYPES[kind]]
 
     def _all(self, source: str, body: Mapping[str, Any]) -> Iterator[Row]:
+        """Yield every row of a search: to an empty page past the total, or until as many came as the upper bound allows."""
         number = 1
+        seen: set[Any] = set()
         sort = {} if source == "users" else {"sort_by": "date_created", "sort_direction": "asc"}
         while True:
             found, total = self._search(source, {**body, **sort, "page_number": number, "page_size": PAGE})
             if not found and number * PAGE >= min(total or 0, CEILING):
                 return
             yield from _live(found)
+            seen |= {row.get("id") for row in found}
+            if total is not None and len(seen) >= total:
+                return
             number += 1
 
     def _search(self, source: str, body: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int | None]:
@@ -421,39 +390,8 @@ class CopperReader(VendorReader):
     # values -----------------------------------------------------------------------------------------------------
 
     def flatten(self, entry: ObjectMapping, row: Row) -> dict[str, Scalar]:
-        """Return the columns of a row; see :data:`FIELDS`."""
-        flat: dict[str, Scalar] = {}
-        for name, value in row.items():
-            if name == "address" and isinstance(value, dict):
-                flat |= {f"address_{part}": v for part, v in value.items()}
-            elif name == "custom_fields" and isinstance(value, list):
-                days = self._day_fields()
-                for field in value:
-                    id, held = field["custom_field_definition_id"], field.get("value")
-                    flat[f"cf_{id}"] = day(held) if id in days else held
-            elif name in ("parent", "related_resource") and isinstance(value, dict):
-                flat[f"{value.get('type')}_id"] = value.get("id")
-            elif name == "type" and isinstance(value, dict):
-                flat |= {"type_id": value.get("id"), "category": value.get("category")}
-            elif name in ("emails", "phone_numbers") and isinstance(value, list):
-                flat[name] = value or None
-                flat["email" if name == "emails" else "phone"] = _first(value, "email" if name == "emails" else "number")
-            elif name == "email" and isinstance(value, dict):  # a lead's; kept whole beside its address
-                flat |= {"email": value.get("email"), "email_category": value.get("category")}
-            elif name in _SECONDS:
-                flat[name] = moment(value)
-            elif name in _DAYS:
-                flat[name] = day(value)
-            else:
-                flat[name] = value or None if isinstance(value, (list, dict)) else value
-        return flat
-
-
-def _first(values: Sequence[Any], name: str) -> str | None:
-    for value in values:
-        if isinstance(value, dict) and value.get(name):
-            return str(value[name])
-    return None
+        """Return the columns of a row; see :func:`steward.crm.copper_fields.columns_of`."""
+        return columns_of(entry.source, row, self._day_fields, self.deleted_tag, apart=self.apart)
 
 
 def _live(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -465,75 +403,3 @@ def _begin(rows: Sequence[Mapping[str, Any]], name: str = "date_created") -> int
     in. None where the page does not stand in order, for then rows that were made earlier may still come."""
     made = [one for row in rows if isinstance(one := row.get(name), int)]
     return made[-1] - 1 if made and len(made) == len(rows) and made == sorted(made) else None
-
-
-def moment(value: Any) -> Scalar:
-    """Return Unix seconds as ISO 8601 in UTC; anything else as it is."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 40:
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return value  # type: ignore[no-any-return]  # JSON values are scalars
-
-
-def day(value: Any) -> Scalar:
-    """Return a day that comes as ``mm/dd/yyyy`` or as Unix seconds as ISO 8601; anything else as it is."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4})", value)):
-        return f"{match[3]}-{int(match[1]):02d}-{int(match[2]):02d}"
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 40:
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d")
-    return value  # type: ignore[no-any-return]  # JSON values are scalars
-
-
-# the wire --------------------------------------------------------------------------------------------------------
-
-
-def open_wire(
-    profile: Profile, *, write: bool = False, transport: httpx.BaseTransport | None = None, clock: WireClock | None = None
-) -> Wire:
-    """Return the wire of a profile with its credential."""
-    secrets = credential(profile, write=write)
-    headers: Callable[[], Mapping[str, str]]
-    if "bearer" in secrets:
-        bearer = secrets["bearer"]
-
-        def headers() -> Mapping[str, str]:
-            return {"Authorization": f"Bearer {bearer.reveal().decode()}", "Content-Type": "application/json"}
-    elif {"user", "token"} <= secrets.keys():
-        user, token = secrets["user"], secrets["token"]
-
-        def headers() -> Mapping[str, str]:
-            return {
-                "X-PW-AccessToken": token.reveal().decode(),
-                "X-PW-UserEmail": user.reveal().decode(),
-                "X-PW-Application": "developer_api",
-                "Content-Type": "application/json",
-            }
-    else:
-        raise UsageError(N_("A Copper credential is 'user' and 'token', or 'bearer'."))
-    said = switches(profile, OPTIONS)["requests_per_minute"]
-    per_minute = int(said) if said.isdigit() and said != "0" else COPPER_CAPABILITIES.requests_per_minute or 1
-    limits = (Limit(per_minute, 60.0), Limit(3, 1.0, "bulk"))
-    real: dict[str, Any] = {} if clock is None else {"clock": clock}
-    return Wire(address(profile, ADDRESS), headers, Throttle(limits, clock=clock), transport=transport, **real)
-
-
-def answer(reply: Reply, wire: Wire) -> Any:
-    """Return the JSON of an answer.
-
-    Raises
-    ------
-    DeniedError
-        401 or 403: credential, permissions, or a feature that is off.
-    SchemaMismatchError
-        Any other refusal: a body key or value the vendor does not know.
-    """
-    if reply.status in (401, 403):
-        raise refused(wire.host, reply.status, "")
-    if reply.status != 200:
-        raise unexpected(wire.host, reply.status, "")
-    return reply.json()
-
-
-def is_unknown_record(reply: Reply) -> bool:
-    """Say whether a 404 speaks of the record; ``{"error": …}`` speaks of a path that does not exist."""
-    said = reply.json()
-    return isinstance(said, dict) and said.get("success") is False and said.get("status") == 404

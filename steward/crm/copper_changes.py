@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from steward.crm.changes import Before, Changes
-from steward.crm.copper import FIELDS, CopperReader
+from steward.crm.copper import CopperReader
+from steward.crm.copper_fields import FIELDS
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Row
 from steward.records import Record
