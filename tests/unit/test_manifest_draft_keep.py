@@ -72,9 +72,10 @@ def test_what_cannot_move_stays_with_the_merged_record_and_the_rest_moves() -> N
 
 
 def test_nothing_is_kept_below_what_does_not_stay() -> None:
-    w = World("company/1", "company/2", "address/1")
+    w = World("company/1", "company/2", "address/1", "contact/1")
     w.link("address/1", "company_id", "company/1")
     w.decide("company/1", "merge_into", "2")
+    w.decide("contact/1")  # something must be left to propose
     assert held(w.draft()) == {"company/1": "open_children"}
 
 
