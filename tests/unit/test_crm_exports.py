@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -276,3 +277,10 @@ def test_what_is_no_date_stays_text() -> None:
     assert choose([]) == choose([None, " "]) and not choose([]).unread
     assert choose(["2024-01-01"] * 99 + ["?"]).formats == "iso"
     assert choose(["2024-01-01"] * 9 + ["?"]).unread
+
+
+def test_the_reference_page_names_every_object_and_no_other() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "export-files.md").read_text(encoding="utf-8")
+    (line,) = [row for row in text.splitlines() if row.startswith("| objects |")]
+    cells = [set(re.findall(r"`(\w+)`", cell)) for cell in line.split("|")[2:-1]]
+    assert cells == [set(layout(vendor).objects) for vendor in ("copper", "zoho", "fxiaoke", "jiandaoyun")]
