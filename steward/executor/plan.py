@@ -20,7 +20,7 @@ from steward.executor.judge import Rules, Verdict, judge, keys_to_read
 from steward.executor.ports import Progress, Reading, State, Unit, Work
 from steward.executor.verdict import Stop
 from steward.manifest.format import FieldChange, Item
-from steward.records import RecordKey, Scalar, tag
+from steward.records import Record, RecordKey, Scalar, tag
 
 _GOES = ("soft_delete", "hard_delete", "merge_into")
 
@@ -89,8 +89,11 @@ class LiveDecider:
         Whether each change is one that was written down before is compared by the writer.
         """
         keys, parents = keys_to_read(works)
+        reading = self.look.read(keys, links_of=parents)
+        if any(not isinstance(found := reading.records.get(k), Record) or found.deleted for k in keys):
+            return None
         try:
-            return unit_of(works, self.look.read(keys, links_of=parents), self._rules())
+            return unit_of(works, reading, self._rules())
         except Stop:
             return None
 

@@ -174,7 +174,7 @@ class RestoreDecider:
         if own is None:
             return State.FAILED, "no_backup", []
         found = reading.records.get(self._now_at(own.before.key))
-        if found is None:
+        if found is None or any(reading.records.get(self._now_at(e.before.key)) is None for e in originals):
             return State.FAILED, "no_answer", []
         first = self._own(work, own, found, reading)
         if isinstance(first, str):

@@ -155,7 +155,7 @@ class VendorWriter(VendorLook, ABC):
 
     def _make(self, units: Sequence[Unit], manifest: str) -> dict[int, Result]:
         results: dict[int, Result] = {}
-        later = False
+        later = begun = False
         for group in self._grouped(units):
             if later:
                 results |= {w.seq: Result(Answer.LATER, "stopped") for u in group for w in u.works}
@@ -163,8 +163,8 @@ class VendorWriter(VendorLook, ABC):
             try:
                 results |= self._together(group) if len(group) > 1 or _alone(group[0]) else self._unit(group[0], manifest)
             except ThrottledError as error:
-                if not results:
-                    raise
+                if not begun:
+                    raise  # nothing was sent at all
                 wait = error.facts.get("retry_after")
                 self.reader.wire.clock.sleep(float(wait) if isinstance(wait, int | float) else 1.0)
                 results |= {w.seq: Result(Answer.LATER, "throttled") for u in group for w in u.works}
@@ -176,6 +176,7 @@ class VendorWriter(VendorLook, ABC):
                 results |= {w.seq: Result(Answer.REFUSED, "denied") for u in group for w in u.works}
             except CrmError:
                 later = True  # it had left: these stay without an answer, and nothing more is sent before it is read
+            begun = True
         return results
 
     def _grouped(self, units: Sequence[Unit]) -> Iterator[list[Unit]]:
@@ -403,6 +404,7 @@ class VendorWriter(VendorLook, ABC):
                 by, became = who, new
         if "unknown" in states.values():
             return None
+        self._by_order(states)
         made = tuple(
             f"{s.key}" + (f" {','.join(s.fields)}" if s.fields else "") for s, state in states.items() if state == "made"
         )
@@ -417,6 +419,25 @@ class VendorWriter(VendorLook, ABC):
             return Settled({"open": "again", "gone": "gone"}.get(own, "changed"), by=by)  # type: ignore[arg-type]  # its words
         return Settled("partly", by=by, became=became, made=made)
 
+    def _by_order(self, states: dict[Step, str]) -> None:
+        """Read states together: a step is sent only when all before it were made.
+
+        So what people have changed after a step that a later one proves was made is none the less made; and a record that
+        is gone while a step before was not made was taken by somebody else.
+        """
+        order = sorted(states, key=lambda s: s.n)
+        last = max((n for n, step in enumerate(order) if states[step] == "made"), default=-1)
+        if last < 0:
+            return
+        if any(states[step] == "open" for step in order[:last]):
+            for step in order[: last + 1]:
+                if states[step] == "made" and step.op in ("delete", "bin") and not self.me:
+                    states[step] = "gone"
+            return
+        for step in order[:last]:
+            if states[step] in ("other", "gone"):
+                states[step] = "made"
+
     def _state(self, step: Step, found: Record | Absent | None, manifest: str) -> tuple[str, str | None, str | None]:
         """Return ``made``, ``open``, ``other``, ``gone``, ``edited`` or ``unknown``, who did it, and a new id."""
         if step.op == "insert":
@@ -426,6 +447,8 @@ class VendorWriter(VendorLook, ABC):
         moving = self.moving(step.key.object)
         match step.op, found:
             case "update", Record():
+                if found.deleted:
+                    return "gone", found.deleted_by, None
                 now = part_of(found.fields, step.fields)
                 return ("made" if now == step.leaves else "open" if now == step.part else "other"), None, None
             case "unbin", Record():
