@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from steward.crm.copper import open_wire as copper_wire
-from steward.crm.fxiaoke import FxiaokeApi
+from steward.crm.fxiaoke_wire import FxiaokeApi
 from steward.crm.jiandaoyun_wire import open_wire as jiandaoyun_wire
 from steward.crm.profiles import Profile
 from steward.crm.wire import Wire

@@ -10,6 +10,7 @@ What is peculiar, each with a test of its name:
 * Whether voided records show in a query is not documented: both are asked for, and a record that comes twice is one.
 * ``x-fs-userid`` decides what is seen. A read is doubtful until the profile says ``sees_everything = "yes"``.
 * An id that is refused is absent only for one who sees everything, by a code that is not one of the wire's own.
+* Many ids are asked for by an IN filter; what it does not show is asked for one by one, which alone proves anything.
 * Filters and orders may be ignored: pages that do not ascend by ``_id`` stop the read, they would lose records or never end.
 * Personnel records may be hidden even from an administrator: none at all is a doubt. People are named by number.
 * Fields with the endings ``__r __l __o __v __p __e __relation_ids`` are the server's own renderings and no values.
@@ -19,28 +20,24 @@ Left to others: changing anything (``steward.executor.writers.fxiaoke``).
 
 from __future__ import annotations
 
-import threading
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 
 from steward.crm.base import Capabilities
+from steward.crm.fxiaoke_wire import OF_THE_WIRE, OPTIONS, FxiaokeApi
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
-from steward.crm.profiles import Profile, address, credential
+from steward.crm.profiles import Profile
 from steward.crm.vendor import Access, VendorReader, switches
-from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, clock_of, refused, unexpected
-from steward.errors import ThrottledError, UsageError
-from steward.messages import N_
-from steward.records import Absent, Record, RecordKey, Scalar
+from steward.crm.wire import WireClock, clock_of, unexpected
+from steward.records import Absent, Record, RecordKey, Scalar, canonical_text
 
-ADDRESS = "https://open.fxiaoke.com"
 PAGE = 100
 _IN = 20
 """Ids of one IN filter; the longest list is not documented, so it is kept short."""
@@ -59,30 +56,14 @@ FXIAOKE_CAPABILITIES = Capabilities(
     requests_per_minute=300,
     request_lifetime=90.0,
     side_effects=("triggerWorkFlow", "triggerApprovalFlow"),
+    bin_call=True,
     source="developer.fxiaoke.com/openapi_v2; docs/reference/fxiaoke.md",
 )
-
-OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "sees_everything": ("no", "yes"),
-    "style": ("headers", "body"),
-    "voided": ("ask", "skip"),
-    "counts": ("doubted", "exact"),
-}
-"""Switches of a profile and their values, the careful one first."""
 
 VOID = "invalid"
 _RENDERINGS = ("__r", "__l", "__o", "__v", "__p", "__e", "__relation_ids")
 _TIMES = frozenset({"date_time", "date", "create_time", "last_modified_time"})
 _PEOPLE = frozenset({"employee", "department", "employee_many", "department_many", "owner", "out_owner"})
-
-_WAIT = frozenset({14001, 30004})
-_BUSY = frozenset({-1, 50009})
-_TRIES = 4
-_EXPIRED = frozenset({20016})
-_DENIED = frozenset({10006, 11001, 11002, 11013, 15003, 20005, 20006, 20015, 20016, 20017, 20020, 20021, 20022, 30003})
-_DAY_USED_UP = frozenset({30002})
-_OF_THE_WIRE = _WAIT | _BUSY | _DENIED | _DAY_USED_UP | {-2, 10013, 15002, 30007, 30027, 32000}
-"""Codes that say something of the call and nothing of the record."""
 
 
 class FxiaokeReader(VendorReader):
@@ -92,6 +73,11 @@ class FxiaokeReader(VendorReader):
     ----------
     profile : Profile
         ``[read]``: ``app_id``, ``app_secret``, ``permanent_code`` and ``user_id`` (the employee whose sight is used).
+
+    Attributes
+    ----------
+    exact : bool
+        Fetch each record by a call of its own: a query may show it as it was a moment ago.
     """
 
     connector_version = "fxiaoke/1"
@@ -111,6 +97,7 @@ class FxiaokeReader(VendorReader):
         self.capabilities = FXIAOKE_CAPABILITIES
         self.api = FxiaokeApi(profile, write=write, transport=transport, clock=clock)
         super().__init__(mapping, self.api.wire, kept=kept)
+        self.exact = False
         self._described: dict[str, dict[str, Mapping[str, Any]]] = {}
         if self.options["sees_everything"] != "yes":
             self.doubts.append("fxiaoke: what is read is what one employee sees; nothing says whether that is all")
@@ -195,11 +182,36 @@ class FxiaokeReader(VendorReader):
             self.doubts.append("fxiaoke: PersonnelObj shows nobody; it is hidden from this employee")
 
     def count(self, object: str) -> int:
-        """Return the total of a plain query, which may hold voided records or not."""
-        entry = self.entry(object)
-        said = self._ask(entry, [], limit=1, count=True)
-        total = said.get("total")
-        return total if isinstance(total, int) else 0
+        """Return the total of records that are not voided, as the vendor counts; 0 where it gives none."""
+        return self.unvoided(self.entry(object)) or 0
+
+    def fetch(self, object: str, ids: Sequence[str]) -> Mapping[str, Record | Absent]:
+        """Return what each id is now, twenty in one or two queries; what those do not show is asked for by itself."""
+        wanted = list(dict.fromkeys(ids))
+        if self.exact or len(wanted) < 2:
+            return super().fetch(object, wanted)
+        entry, columns = self.entry(object), self.columns(object)
+        rows: dict[str, Row] = {}
+        for start in range(0, len(wanted), _IN):
+            missing = [i for i in wanted[start : start + _IN] if i]
+            for voided in ([], [condition("life_status", "EQ", [VOID])]):
+                if missing:
+                    shown = self._query(entry, [condition(entry.key, "IN", missing), *voided])
+                    rows |= {key: row for row in shown if (key := canonical_text(row.get(entry.key))) in missing}
+                    missing = [i for i in missing if i not in rows]
+        found: dict[str, Record | Absent] = {}
+        for id in wanted:
+            said = rows[id] if id in rows else self.one(entry, id)
+            if said is not None:
+                found[id] = said if isinstance(said, Absent) else self.record(entry, columns, said)
+        return found
+
+    def record(self, entry: ObjectMapping, columns: Sequence[str], row: Row) -> Record:
+        """Return the record of a row; who voided it is its last editor, where the profile says that voiding stamps that."""
+        found = super().record(entry, columns, row)
+        if found.deleted and self.options["who_voided"] == "stamped":
+            return replace(found, deleted_by=canonical_text(found.fields.get("last_modified_by")))
+        return found
 
     def one(self, entry: ObjectMapping, id: str) -> Row | Absent | None:
         """Ask for one record. A refusal alone proves nothing; three answers that do not know the id together do."""
@@ -211,7 +223,7 @@ class FxiaokeReader(VendorReader):
         if code == 0:
             row = said.get("data")
             return row if isinstance(row, dict) and row.get("_id") == id else None
-        if code in _OF_THE_WIRE:
+        if code in OF_THE_WIRE:
             return None
         found = self._shown(entry, "_id", id)
         if found is not None or self.options["sees_everything"] != "yes":
@@ -301,170 +313,3 @@ def id_column(entry: ObjectMapping) -> str:
 def path_of(entry: ObjectMapping) -> str:
     """Return the path of an object's data calls: custom objects have their own."""
     return "cgi/crm/custom/v2/data" if entry.source.endswith("__c") else "cgi/crm/v2/data"
-
-
-# the wire --------------------------------------------------------------------------------------------------------
-
-
-class FxiaokeApi:
-    """Calls with a token that is got once, under a lock, and again when the vendor says it ran out.
-
-    Parameters
-    ----------
-    profile : Profile
-    write : bool
-        Use the credential of ``[write]``.
-    """
-
-    def __init__(
-        self,
-        profile: Profile,
-        *,
-        write: bool = False,
-        transport: httpx.BaseTransport | None = None,
-        clock: WireClock | None = None,
-    ) -> None:
-        self._secrets = credential(profile, write=write)
-        missing = {"app_id", "app_secret", "permanent_code", "user_id"} - self._secrets.keys()
-        if missing:
-            raise UsageError(N_("The Fxiaoke credential lacks: {missing}."), missing=", ".join(sorted(missing)))
-        self._body_style = switches(profile, OPTIONS)["style"] == "body"
-        self._lock = threading.Lock()
-        self._token, self.enterprise = "", ""
-        self.acts_as = self._secrets["user_id"].reveal().decode()
-        limits = (Limit(100, 20.0, "*"),)
-        real: dict[str, Any] = {} if clock is None else {"clock": clock}
-        where = address(profile, ADDRESS)
-        self._door = Wire(
-            where,
-            dict,
-            Throttle((Limit(10, 60.0),), clock=clock),
-            throttled=lambda reply: reply.status == 429 or code_of(reply) in _WAIT | _BUSY,  # others use the same door
-            transport=transport,
-            **real,
-        )
-        self.wire = Wire(
-            where,
-            self._headers,
-            Throttle(limits, clock=clock),
-            throttled=lambda reply: reply.status == 429 or code_of(reply) in _WAIT,
-            transport=transport,
-            **real,
-        )
-
-    def read(self, path: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, str]]:
-        """Ask a question and return the good answer with its headers.
-
-        Raises
-        ------
-        ThrottledError
-            The day's calls are used up.
-        DeniedError
-            The app, its token or the employee may not.
-        SchemaMismatchError
-            Any other refusal.
-        """
-        said, headers = self.patiently(path, body)
-        code = said.get("errorCode")
-        if code in _DAY_USED_UP:
-            raise ThrottledError(
-                N_("The day's calls of the CRM at {host} are used up."),
-                next_step=N_("Try again after midnight in China, or buy a larger pack; what was read is kept."),
-                host=self.wire.host,
-            )
-        if code in _DENIED:
-            raise refused(self.wire.host, 200, str(code))
-        if code != 0:
-            raise unexpected(self.wire.host, 200, str(code))
-        return said, headers
-
-    def patiently(self, path: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, str]]:
-        """Ask a question, again while the vendor is busy, and return its last answer, good or not."""
-        for attempt in range(1, _TRIES + 1):
-            said, headers = self.ask(path, body)
-            if said.get("errorCode") not in _BUSY or attempt == _TRIES:
-                break
-            self.wire.clock.sleep(2.0**attempt)
-        return said, headers
-
-    def ask(self, path: str, body: Mapping[str, Any], *, write: bool = False) -> tuple[dict[str, Any], Mapping[str, str]]:
-        """Send a call and return its answer, good or not; a token that ran out is renewed once."""
-        for attempt in (1, 2):
-            token = self._ensure()
-            send = self.wire.write if write else self.wire.read
-            reply = send("POST", path, params={"thirdTraceId": str(uuid.uuid4())}, json=self._with_token(body, token))
-            said = document(reply, self.wire)
-            if said.get("errorCode") in _EXPIRED and attempt == 1:
-                self._drop(token)
-                continue
-            return said, reply.headers
-        raise AssertionError("unreachable")
-
-    def close(self) -> None:
-        """Release connections."""
-        self._door.close()
-        self.wire.close()
-
-    def _headers(self) -> dict[str, str]:
-        if self._body_style:
-            return {"Content-Type": "application/json"}
-        return {
-            "Content-Type": "application/json", "authorization": f"Bearer {self._token}", "x-fs-ea": self.enterprise,
-            "x-fs-userid": self.acts_as,
-        }  # fmt: skip
-
-    def _with_token(self, body: Mapping[str, Any], token: str) -> dict[str, Any]:
-        if not self._body_style:
-            return dict(body)
-        return {"corpAccessToken": token, "corpId": self.enterprise, "currentOpenUserId": self.acts_as, **body}
-
-    def _ensure(self) -> str:
-        with self._lock:
-            if not self._token:
-                self._fetch()
-            return self._token
-
-    def _drop(self, token: str) -> None:
-        with self._lock:
-            if self._token == token:
-                self._token = ""
-
-    def _fetch(self) -> None:
-        names = {"app_id": "appId", "app_secret": "appSecret", "permanent_code": "permanentCode"}
-        body = {names[n]: self._secrets[n].reveal().decode() for n in names}
-        if self._body_style:
-            path, token, enterprise = "cgi/corpAccessToken/get/V2", "corpAccessToken", "corpId"
-        else:
-            path, token, enterprise = "oauth2.0/token", "accessToken", "ea"
-            body["grantType"] = "app_secret"
-        reply = self._door.read("POST", path, params={"thirdTraceId": str(uuid.uuid4())}, json=body)
-        said = document(reply, self._door)
-        if said.get("errorCode") != 0 or not isinstance(said.get(token), str):
-            raise refused(self._door.host, 200, str(said.get("errorCode")))
-        self._token, self.enterprise = said[token], str(said.get(enterprise, ""))
-
-
-def code_of(reply: Reply) -> int | None:
-    """Return ``errorCode``; None where the answer has none."""
-    try:
-        said = msgspec.json.decode(reply.body)
-    except msgspec.MsgspecError:
-        return None
-    code = said.get("errorCode") if isinstance(said, dict) else None
-    return code if isinstance(code, int) else None
-
-
-def document(reply: Reply, wire: Wire) -> dict[str, Any]:
-    """Return the JSON object of an answer.
-
-    Raises
-    ------
-    SchemaMismatchError
-        Another status than 200 (a redirect to a web page comes from a wrong host), or no ``errorCode``.
-    """
-    if reply.status != 200:
-        raise unexpected(wire.host, reply.status, "")
-    said = reply.json()
-    if not isinstance(said, dict) or not isinstance(said.get("errorCode"), int):
-        raise unexpected(wire.host, reply.status, "")
-    return said

@@ -77,6 +77,7 @@ class StepLog:
         self._db = db
         with transaction(db):
             db.execute(_SCHEMA)
+            db.execute("CREATE INDEX IF NOT EXISTS step_record ON step(object, id)")
 
     def begin(self, manifest: str, steps: Sequence[Step]) -> None:
         """Write steps down, in one durable commit, instead of any that their units had before."""
@@ -107,10 +108,15 @@ class StepLog:
                 [(s.part, s.leaves, manifest, s.unit, s.n) for s in steps],
             )
 
-    def new_ids(self, manifest: str, object: str) -> set[str]:
-        """Return the ids of records of an object that this manifest has made."""
-        sql = "SELECT became FROM step WHERE manifest=? AND object=? AND became IS NOT NULL"
+    def new_ids(self, manifest: str | None, object: str) -> set[str]:
+        """Return the ids of records of an object that this manifest, or any where it is None, has made."""
+        sql = "SELECT became FROM step WHERE manifest=coalesce(?, manifest) AND object=? AND became IS NOT NULL"
         return {str(row[0]) for row in self._db.execute(sql, (manifest, object)).fetchall()}
+
+    def taken(self, keys: Sequence[RecordKey]) -> set[RecordKey]:
+        """Return which of these records some manifest's step was to delete."""
+        sql = "SELECT 1 FROM step WHERE object=? AND id=? AND op IN ('bin', 'delete') LIMIT 1"
+        return {k for k in keys if self._db.execute(sql, (k.object, k.id)).fetchone()}
 
     def of(self, manifest: str, units: Sequence[str]) -> dict[str, list[Step]]:
         """Return the steps of units, by name, in the order in which they are made; a unit without any has none."""

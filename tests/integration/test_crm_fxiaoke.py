@@ -154,6 +154,39 @@ def test_voided_records_that_no_query_shows_are_found_by_id(sandbox: Sandbox) ->
     assert isinstance(record, Record) and record.deleted
 
 
+@pytest.mark.parametrize("voided", ["no", "filtered", "yes"])
+def test_many_ids_take_few_calls_and_the_answers_are_those_of_one_by_one(sandbox: Sandbox, voided: Any) -> None:
+    sandbox.world.switches.voided_in_query = voided
+    stored = sandbox.stored("ContactObj")
+    gone = [k for k, d in stored.items() if not d["is_deleted"]][0]
+    sandbox.world.drop("ContactObj", gone)
+    hidden = [k for k, d in stored.items() if d["is_deleted"]][:3]
+    wanted = [*list(stored)[:100], *hidden, gone, "0" * 24]
+    with sandbox.reader(**SEES) as reader:
+        before = sandbox.paths("data/query") + sandbox.paths("data/get")
+        found = reader.fetch("contact", wanted)
+        asked = sandbox.paths("data/query") + sandbox.paths("data/get") - before
+        reader.exact = True
+        assert reader.fetch("contact", wanted) == found and found.keys() == set(wanted)
+        assert isinstance(found[gone], Absent) and isinstance(found["0" * 24], Absent)
+    assert asked <= 2 * 6 + 3 * (2 + sum(stored[k]["is_deleted"] for k in wanted if k in stored))
+
+
+def test_trap_an_id_filter_that_fails_open_fetches_nothing_wrong(sandbox: Sandbox) -> None:
+    wanted = list(sandbox.stored("ContactObj"))[-30:]
+    sandbox.world.switches.ignored_filters = ["_id"]
+    with sandbox.reader(**SEES) as reader:
+        found = reader.fetch("contact", wanted)
+    assert {k: r.key.id for k, r in found.items()} == {k: k for k in wanted}
+
+
+@pytest.mark.parametrize("voided", ["no", "filtered", "yes"])
+def test_what_is_counted_is_not_voided(sandbox: Sandbox, voided: Any) -> None:
+    sandbox.world.switches.voided_in_query = voided
+    with sandbox.reader(**SEES) as reader:
+        assert reader.count("contact") == sum(not d["is_deleted"] for d in sandbox.stored("ContactObj").values())
+
+
 # ------------------------------------------------------------------------------------------------ tokens, limits, faults
 
 
@@ -198,7 +231,7 @@ def test_a_token_call_that_others_use_up_is_waited_for(sandbox: Sandbox, code: i
 def test_our_own_limit_stays_below_the_vendors(sandbox: Sandbox) -> None:
     with sandbox.reader(**SEES) as reader:
         wanted = list(sandbox.stored("ContactObj"))[:230]
-        assert len(reader.fetch("contact", wanted)) == 230
+        assert sum(len(reader.fetch("contact", [key])) for key in wanted) == 230
     refused = sandbox.world.db.execute(
         "SELECT count(*) FROM request_log WHERE code = 30004 AND path LIKE '%data/get'"
     ).fetchone()
