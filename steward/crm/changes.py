@@ -65,6 +65,8 @@ class Before:
         What the vendor said of the object then (:attr:`steward.crm.vendor.VendorReader.marks`).
     deletions_matter : bool
         False: the person does without knowing of deletions.
+    marked : bool
+        Records that are marked as deleted were shown to that reading.
     """
 
     began: datetime
@@ -72,6 +74,7 @@ class Before:
     rows: int
     mark: str | None = None
     deletions_matter: bool = True
+    marked: bool = False
 
     @property
     def since(self) -> datetime:

@@ -84,6 +84,7 @@ class Onward:
         self._deletions_matter = deletions_matter
         self._tables: dict[str, str] = {}
         self._differences: dict[str, Difference] = {}
+        self._marked: bool | None = None
 
     @property
     def deletions_known(self) -> bool:
@@ -135,7 +136,13 @@ class Onward:
             self._earlier.object(entry.name).rows,
             self._reading.marks.get(entry.name),
             self._deletions_matter,
+            self._any_marked(),
         )
+
+    def _any_marked(self) -> bool:
+        if self._marked is None:
+            self._marked = any(self._rows(self._old(o.name), "_deleted") for o in self._earlier.objects)
+        return self._marked
 
     def _old(self, object: str) -> str:
         return f"{quote(self._schema)}.{quote(object)}"
@@ -186,6 +193,8 @@ class Onward:
         live = self._rows(writer.table, "NOT _deleted")
         if changes.way == "changes":
             total = changes.live()
+            if total is None and self._deletions_matter:
+                return "nobody tells what was deleted"
             if total is None:
                 since = changes.before.began.isoformat(timespec="minutes")
                 self.unknown.append(f"{entry.name}: what was deleted since {since} was not looked for")
