@@ -264,7 +264,8 @@ def _open_gates(store: Workspace, snapshot: Snapshot, policy: Policy) -> None:
 
 
 def anonymise_rule(entry: ObjectMapping, columns: Sequence[str]) -> tuple[FieldChange, ...]:
-    """Return what anonymising empties: every writable field that does not hold the record in its place.
+    """Return what anonymising empties: every writable field that does not hold the record in its place. Where the system
+    wants a value, a pseudonym is written.
 
     Kept are the id, references, owner, times, version, deletion marks, amounts and states.
     """
@@ -274,9 +275,10 @@ def anonymise_rule(entry: ObjectMapping, columns: Sequence[str]) -> tuple[FieldC
             kept.add(rule.column)
     if entry.soft_delete is not None:
         kept |= {entry.soft_delete.column, entry.soft_delete.at, entry.soft_delete.by}
-    allowed = set(columns) if entry.writable is None else set(entry.writable)
     return tuple(
-        FieldChange(field=c, method="null") for c in columns if c in allowed and c not in kept and not c.startswith("_")
+        FieldChange(field=c, method="token" if c in entry.required else "null")
+        for c in columns
+        if entry.writes(c) and c not in kept and not c.startswith("_")
     )
 
 

@@ -142,7 +142,9 @@ class ObjectMapping(_Strict, frozen=True):
     encoding, delimiter, sheet : str or None
         For files: declared instead of recognised.
     writable : tuple of str or None
-        Columns the executor may write; None means all but the key.
+        Columns the executor may write; None means all but the key. ``cf_*`` stands for all that begin so.
+    required : tuple of str
+        Columns that the system does not let be empty: anonymising writes a pseudonym there.
     retention : str or None
         Name of the retention rule of the policy that linked documents of this object fall under.
     """
@@ -171,6 +173,7 @@ class ObjectMapping(_Strict, frozen=True):
     delimiter: str | None = None
     sheet: str | None = None
     writable: tuple[str, ...] | None = None
+    required: tuple[str, ...] = ()
     retention: str | None = None
     name: str = ""  # filled in from the table's heading
 
@@ -178,6 +181,17 @@ class ObjectMapping(_Strict, frozen=True):
     def source(self) -> str:
         """Table or module name."""
         return self.table or self.name
+
+    def writes(self, column: str) -> bool:
+        """Say whether the executor may write a column."""
+        if self.writable is None:
+            return True
+        return any(column == w or (w.endswith("*") and column.startswith(w[:-1])) for w in self.writable)
+
+    @property
+    def must_be_there(self) -> tuple[str, ...]:
+        """Columns that ``writable`` and ``required`` name by their whole names."""
+        return (*(w for w in self.writable or () if not w.endswith("*")), *self.required)
 
     @property
     def key_columns(self) -> tuple[str, ...]:

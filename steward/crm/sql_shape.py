@@ -118,7 +118,7 @@ def named_columns(entry: ObjectMapping) -> list[str]:
         entry.version,
         entry.owner,
     ]
-    names += [entry.event, entry.amount, *entry.dates, *(entry.writable or ())]
+    names += [entry.event, entry.amount, *entry.dates, *entry.must_be_there]
     names += [rule.column for rule in (entry.open_when, entry.active_when, entry.begun_by_person) if rule is not None]
     if entry.soft_delete is not None:
         names += [entry.soft_delete.column, entry.soft_delete.at, entry.soft_delete.by]

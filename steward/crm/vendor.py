@@ -246,6 +246,10 @@ class VendorReader(ABC):
                     links.add(Link(record.key, column, RecordKey(object, parent)))
         return sorted(links, key=lambda link: (link.parent, link.child, link.field))
 
+    def hidden(self, object: str, ids: Sequence[str]) -> Sequence[Link]:
+        """Return references of records that are marked as deleted, where a deletion of these would change or remove them."""
+        return ()
+
     def record(self, entry: ObjectMapping, columns: Sequence[str], row: Row) -> Record:
         """Return the record of a vendor's row.
 
@@ -309,7 +313,13 @@ class VendorReader(ABC):
 
 def named_columns(entry: ObjectMapping) -> list[str]:
     """Return every column that a mapping names."""
-    named = [entry.key, *entry.label, *entry.parents, *entry.dates, *(entry.writable or ())]
+    named = [
+        entry.key,
+        *entry.label,
+        *entry.parents,
+        *entry.dates,
+        *entry.must_be_there,
+    ]
     named += [n for n in (entry.created, entry.modified, entry.version, entry.owner, entry.event, entry.amount) if n]
     for part in (entry.open_when, entry.begun_by_person, entry.active_when):
         if part is not None:

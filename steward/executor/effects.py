@@ -79,9 +79,10 @@ def _children(
     children: dict[RecordKey, Effect],
 ) -> None:
     reviewed = {(r.object, r.field): r for r in work.related}
-    links = [
-        (link, reviewed[link.child.object, link.field]) for link in reading.links.get(work.key, ()) if link.child != work.key
-    ]
+    now = [link for link in reading.links.get(work.key, ()) if link.child != work.key]
+    if any((link.child.object, link.field) not in reviewed for link in now):  # of a unit that was interrupted
+        raise Stop(State.DRIFT, "children_changed")
+    links = [(link, reviewed[link.child.object, link.field]) for link in now]
     if own[work.key].op == "delete":
         links += [(link, _hidden_rule(link, work, reviewed, rules)) for link in reading.hidden.get(work.key, ())]
     members = {w.key for w in works}
@@ -164,9 +165,8 @@ def _hard(work: Work, found: Record, rules: Rules) -> Effect:
 
 
 def _update(work: Work, role: str, before: Record, changes: Mapping[str, Scalar], entry: ObjectMapping, rules: Rules) -> Effect:
-    writable = entry.writable
     names = [n for n in changes if n != entry.version]
-    if entry.key in names or (writable is not None and any(n not in writable for n in names)):
+    if entry.key in names or not all(entry.writes(n) for n in names):
         raise Stop(State.BLOCKED, "not_writable")
     if any(n not in before.fields for n in names):
         raise Stop(State.BLOCKED, "no_rule")
@@ -195,7 +195,7 @@ def _anonymise(work: Work, found: Record, entry: ObjectMapping, rules: Rules) ->
         if change.method == "null":
             changes[change.field] = None
         elif change.method == "blank":
-            changes[change.field] = ""
+            changes[change.field] = None if rules.capabilities.empty_is_null else ""
         else:
             changes[change.field] = "anon-" + secrets.token_hex(8)  # random: nothing leads back to the value
     return _update(work, "item", found, changes, entry, rules)

@@ -59,8 +59,7 @@ def choosable(entry: ObjectMapping | None, columns: Sequence[str]) -> list[str]:
     if entry is None:
         return list(columns)
     fixed = technical(entry)
-    allowed = None if entry.writable is None else set(entry.writable)
-    return [c for c in columns if c not in fixed and (allowed is None or c in allowed)]
+    return [c for c in columns if c not in fixed and entry.writes(c)]
 
 
 def technical(entry: ObjectMapping | None) -> set[str]:

@@ -29,7 +29,7 @@ def mapped_columns(entry: ObjectMapping) -> dict[str, str]:
         ("label", entry.label),
         ("parents", tuple(entry.parents)),
         ("dates", tuple(entry.dates)),
-        ("writable", entry.writable or ()),
+        ("writable", entry.must_be_there),
     ):
         for column in names:
             found.setdefault(column, word)
