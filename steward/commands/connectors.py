@@ -177,12 +177,12 @@ def _check_profile(args: argparse.Namespace, screen: Screen) -> int:
     with open_reader(profile) as reader:
         access = reader.access()
         objects = [
-            (o.name, o.source, len(reader.columns(o.name)), reader.count(o.name))
+            (o.name, o.source, len(reader.columns(o.name)), reader.count(o.name) if reader.counts else None)
             for o in reader.objects()
             if o.name not in access.missing
         ]
         doubts = list(dict.fromkeys(reader.doubts))
-        capabilities, exact = reader.capabilities, reader.counts_exactly
+        capabilities, exact, counts = reader.capabilities, reader.counts_exactly, reader.counts
     screen.say(
         N_("{where}: tenant {tenant}, environment {environment}."),
         where=reader.wire.host, tenant=profile.tenant, environment=profile.environment,
@@ -196,7 +196,10 @@ def _check_profile(args: argparse.Namespace, screen: Screen) -> int:
     ]
     screen.table(_("The credential"), [_("what"), _("said")], said)
     live = _("live records") if exact else _("records, as the vendor says")
-    screen.table(_("What would be read"), [_("object"), _("table"), _("columns"), live], [list(o) for o in objects])
+    rows = [[*o[:3], _("not counted") if o[3] is None else o[3]] for o in objects]
+    screen.table(_("What would be read"), [_("object"), _("table"), _("columns"), live], rows)
+    if not counts:
+        screen.say(N_("{system} counts nothing; how many records there are is known when they are read."), system=profile.system)
     if access.may_write:
         screen.warn(N_("This credential could write. Give the reader one that cannot."))
     for name in access.missing:
@@ -208,7 +211,13 @@ def _check_profile(args: argparse.Namespace, screen: Screen) -> int:
             N_("The server's clock differs from this one by {seconds} seconds."), seconds=round(access.clock_seconds, 1)
         )
     screen.next(f"steward snapshot --profile {args.profile}")
-    screen.result({"profile": profile.name, "access": asdict(access), "doubts": doubts, "capabilities": asdict(capabilities)})
+    counted = [dict(zip(("name", "table", "columns", "records"), o, strict=True)) for o in objects]
+    screen.result(
+        {
+            "profile": profile.name, "access": asdict(access), "objects": counted, "doubts": doubts,
+            "capabilities": asdict(capabilities),
+        }
+    )  # fmt: skip
     return 0
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from steward.commands import _since
 from steward.commands.common import add_profiles, workspace_of
 from steward.errors import UsageError
 from steward.messages import N_, _, ngettext
@@ -28,6 +29,7 @@ EXAMPLE = (
     "steward snapshot --mapping mapping.toml --from sqlite:///crm.sqlite --workspace w\n"
     "steward snapshot --mapping mapping.toml --from exports/ --workspace w\n"
     "steward snapshot --profile acme --workspace w\n"
+    "steward snapshot --profile acme --since last --workspace w\n"
     "steward snapshot --compare --workspace w"
 )
 
@@ -70,6 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="refuse",
         help=_("rows that share an id: refuse the file, or keep them as rejects"),
     )
+    _since.configure(parser)
     parser.add_argument("--compare", nargs="*", metavar="SNAPSHOT", help=_("compare two snapshots; by default the last two"))
 
 
@@ -81,12 +84,15 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         with Workspace.open(workspace_of(args), read_only=True) as ws:
             return _compare(ws, args, screen)
     folder = workspace_of(args)
+    _since.check(args)
     if args.profile is not None:
         return _from_profile(args, folder, screen)
     if not (args.files or args.mapping or (args.source and "://" not in args.source)):
         raise UsageError(N_("What should be copied? Name export files, a mapping with --mapping, or a CRM with --profile."))
     now = datetime.now(UTC).replace(microsecond=0)
     mapping = _mapping(args.mapping) if args.mapping else None
+    if mapping is None or not args.source or ("://" not in args.source and mapping.system != "sql"):
+        _since.refuse_with_files(args)
     if mapping is None and (args.vendor is not None or args.key is None):
         return _from_exports(args, folder, now, screen)
     if args.vendor is not None:
@@ -99,7 +105,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
             try:
                 with Workspace.open(folder, create=True) as ws:
                     known = {s.digest for s in ws.snapshots()}
-                    snapshot = ws.take_snapshot(reader, taken_at=now, progress=advance)
+                    snapshot = _since.take(ws, reader, args, now, advance)
                     return _report(ws, snapshot, snapshot.digest in known, screen)
             finally:
                 reader.close()
@@ -131,7 +137,7 @@ def _from_profile(args: argparse.Namespace, folder: Path, screen: Screen) -> int
         kept = folder / "reading" / re.sub(r"[^\w.-]", "_", args.profile)
         with open_reader(profile, kept=kept) as reader, screen.progress(N_("reading records"), None) as advance:
             known = {s.digest for s in ws.snapshots()}
-            snapshot = ws.take_snapshot(reader, taken_at=datetime.now(UTC).replace(microsecond=0), progress=advance)
+            snapshot = _since.take(ws, reader, args, datetime.now(UTC).replace(microsecond=0), advance)
             reader.finished()
         return _report(ws, snapshot, snapshot.digest in known, screen)
 
@@ -209,6 +215,7 @@ def _report(ws: Workspace, snapshot: Snapshot, known: bool, screen: Screen, reco
                 for f in files
             ],
         )
+    onward = _since.show(ws, snapshot, screen)
     for note in snapshot.notes:
         screen.warn(N_("{note}"), note=note)
     if rejects:
@@ -243,6 +250,7 @@ def _report(ws: Workspace, snapshot: Snapshot, known: bool, screen: Screen, reco
             ],
             "rejects": [{"object": r.object, "file": r.file, "line": r.line, "problem": r.problem} for r in rejects],
             "notes": list(snapshot.notes),
+            "onward": onward,
             **({"recognised": recognised} if recognised is not None else {}),
         }
     )  # fmt: skip

@@ -6,6 +6,7 @@ A vendor registers by one line here; its module is imported when it is first use
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -108,7 +109,10 @@ def open_reader(profile: Profile, *, kept: Path | None = None, write: bool = Fal
             N_("There is no connector {system}; there are: {known}."), system=profile.system, known=", ".join(sorted(VENDORS))
         )
     reader = getattr(_module(profile.system), VENDORS[profile.system].partition(":")[2])
-    return cast(VendorReader, reader(profile, mapping or mapping_of(profile), kept=kept, write=write))
+    opened = cast(VendorReader, reader(profile, mapping or mapping_of(profile), kept=kept, write=write))
+    said = (profile.system, profile.address, sorted(profile.read.items()), sorted(profile.options.items()))
+    opened.sight = hashlib.sha256(msgspec.json.encode(said)).hexdigest()  # words and references; a secret is in neither
+    return opened
 
 
 def _module(system: str) -> object:

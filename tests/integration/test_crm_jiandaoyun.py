@@ -169,7 +169,15 @@ def test_map_by_command_writes_a_file_that_check_accepts(world: World, capsys: p
     assert len(said["objects"]) == 7
     assert to.read_text(encoding="utf-8") == (world.folder / "mapping.toml").read_text(encoding="utf-8")
     assert main(["connectors", "check", *at, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["access"]["missing"] == []
+    checked = json.loads(capsys.readouterr().out)
+    assert checked["access"]["missing"] == []
+    assert len(checked["objects"]) == 7 and all(o["records"] is None for o in checked["objects"])
+
+
+def test_check_says_that_the_vendor_counts_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["connectors", "check", "--profile", "acme", "--profiles", str(world.profiles)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("not counted") == 7 and "jiandaoyun counts nothing" in shown
 
 
 def test_everything_is_read_once_with_the_values_that_stand_there(world: World) -> None:
