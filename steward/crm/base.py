@@ -35,6 +35,8 @@ class Capabilities:
         Documented limit; None where there is none.
     request_lifetime : float
         Seconds after which a request cannot be applied any more; an unknown outcome is settled after this time.
+    empty_is_null : bool
+        An empty text is stored as nothing, and reads as NULL.
     side_effects : tuple of str
         Signed switches the system offers, e.g. ``wf_trigger``.
     bin_call : bool
@@ -56,6 +58,7 @@ class Capabilities:
     requests_per_minute: int | None = None
     request_lifetime: float = 90.0
     side_effects: tuple[str, ...] = ()
+    empty_is_null: bool = False
     bin_call: bool = False
     source: str = ""
 

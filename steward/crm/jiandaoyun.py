@@ -62,6 +62,7 @@ JIANDAOYUN_CAPABILITIES = Capabilities(
     batch_size=100,
     requests_per_minute=600,
     request_lifetime=90.0,
+    empty_is_null=True,
     side_effects=("is_start_trigger", "is_start_workflow"),
     source="hc.jiandaoyun.com/open/11261 and the pages below it (API v5); docs/reference/jiandaoyun.md",
 )
@@ -85,9 +86,11 @@ _KNOWN = frozenset({*SYSTEM, "appId", "entryId", "deleter", "deleteTime", "ext"}
 """What a row carries beside its widgets."""
 
 WRITABLE = frozenset(
-    "text textarea number datetime radiogroup combo checkboxgroup combocheck sale_stage phone address location user usergroup "
-    "dept deptgroup lookup linkobject".split()
-)
+    {
+        "text", "textarea", "number", "datetime", "radiogroup", "combo", "checkboxgroup", "combocheck", "sale_stage", "phone",
+        "address", "location", "user", "usergroup", "dept", "deptgroup", "lookup", "linkobject",
+    }
+)  # fmt: skip
 """Kinds of field that a call may set; a subform beside them, as far as its columns are of these kinds."""
 
 _FILES = frozenset({"image", "upload", "signature"})
@@ -211,7 +214,7 @@ class JiandaoyunReader(VendorReader):
         if code_of(reply) == NO_RECORD:
             return Absent(key, how=str(NO_RECORD))
         row = answer(reply, self.wire).get("data")
-        return self._by_widget(entry, row) if isinstance(row, dict) and row.get("_id") == id else None
+        return self.by_widget(entry, row) if isinstance(row, dict) and row.get("_id") == id else None
 
     def fetch(self, object: str, ids: Sequence[str]) -> Mapping[str, Record | Absent]:
         """Return what each id is now, many in one page where that is worth it; an id without a clear answer is left out."""
@@ -288,13 +291,13 @@ class JiandaoyunReader(VendorReader):
         rows = answer(reply, self.wire).get("data")
         if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
             raise unexpected(self.wire.host, reply.status, "list")
-        return [self._by_widget(entry, r) for r in rows]
+        return [self.by_widget(entry, r) for r in rows]
 
     def _describe_again(self, entry: ObjectMapping) -> list[Mapping[str, Any]]:
         self._widgets.pop(entry.name, None)
         return self.widgets(entry)
 
-    def _by_widget(self, entry: ObjectMapping, row: Row) -> dict[str, Any]:
+    def by_widget(self, entry: ObjectMapping, row: Row) -> dict[str, Any]:
         """Return a row under widget names, its subforms' columns too; describe the form again for a name not known."""
         names = _names(self.widgets(entry))
         if any(said not in names and said not in _KNOWN for said in row):

@@ -16,12 +16,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from steward.sandbox.jiandaoyun.gate import Refused
 from steward.sandbox.jiandaoyun.state import SETTINGS, Fault, Json, State, iso
 from steward.sandbox.jiandaoyun.values import member, shown, taken
 
 OPERATOR = "operator"
-KINDS = ("code", "http_429", "http_502", "cut_before", "cut_after", "cut_half", "delay")
-"""Faults: ``cut_half`` applies the first half of a batch and then breaks."""
+KINDS = ("code", "http_429", "http_502", "cut_before", "cut_after", "cut_half", "delay", "late")
+"""Faults: ``cut_half`` applies the first half of a batch and then breaks; ``late`` breaks, and takes effect when ``late`` is called."""
 
 
 class _WrongError(Exception):
@@ -69,6 +70,19 @@ def _fault(state: State, body: Json) -> Json:
 def _calm(state: State, body: Json) -> Json:
     state.faults.clear()
     return {"armed": 0}
+
+
+def _late(state: State, body: Json) -> Json:
+    """Let calls that were held back take effect; one that is refused by now does nothing."""
+    done = 0
+    while state.held:
+        call = state.held.pop(0)
+        try:
+            call()
+            done += 1
+        except Refused:
+            continue
+    return {"done": done}
 
 
 def _clock(state: State, body: Json) -> Json:
@@ -212,6 +226,6 @@ SHOWN: dict[str, Callable[[State, dict[str, str]], Any]] = {
     "webhooks": _table("pushes"),
 }
 DONE: dict[str, Callable[[State, Json], Any]] = {
-    "settings": _settings, "fault": _fault, "calm": _calm, "clock": _clock, "key": _key, "alias": _alias, "edit": _edit,
+    "settings": _settings, "fault": _fault, "calm": _calm, "late": _late, "clock": _clock, "key": _key, "alias": _alias, "edit": _edit,
     "create": _create, "delete": _delete, "recover": _recover, "purge": _purge, "mark": _mark, "flow": _flow, "busy": _busy,
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 Two apps, so that a customer is also pointed at from outside its own app. Every kind of field that a reader can trip over
 stands in at least one form: ``lookup``, ``linkobject``, ``linkdata`` (in a form and inside a subform), ``user``, ``phone``,
-``address``, ``image``, ``upload``, ``subform``, ``sn`` and a stage. Some widgets carry an alias, some only their
+``usergroup``, ``dept``, ``deptgroup``, ``address``, ``image``, ``upload``, ``subform``, ``sn`` and a stage. Some widgets carry an alias, some only their
 ``_widget_`` name. Left to others: rows (``seed``), state (``state``), the wire (``reading``, ``writing``).
 """
 
@@ -126,6 +126,9 @@ FORMS = (
         _w("主题", "text", "subject"),
         _w("状态", "radiogroup", "status"),
         _w("优先级", "combo", "priority"),
+        _w("协办人", "usergroup", "@helpers"),
+        _w("受理部门", "dept", "@dept"),
+        _w("知会部门", "deptgroup", "@depts"),
     )),
     Form("invoice", "service", "发票", (
         _w("发票号", "text", "number"),

@@ -52,6 +52,7 @@ WORDS = {
     17052: ("IP 不在范围内", "IP outside the key's scope"),
     17053: ("应用不在范围内", "app outside the key's scope"),
     17054: ("接口不在范围内", "API outside the key's scope"),
+    50031: ("流程中的数据不可修改", "a record in a flow cannot be changed"),
     30002: ("预置表单不可调用", "preset form cannot be called"),
 }
 
@@ -73,6 +74,8 @@ class Cut(Response):
 
 
 Call = Callable[[State, Json, str], Json]
+
+_WRITES = frozenset({"create", "update", "delete", "batch_create", "batch_update", "batch_delete"})
 
 
 def refusal(state: State, code: int, status: int = 400) -> JSONResponse:
@@ -131,7 +134,11 @@ async def _answer(state: State, request: Request, path: str, call: Call, raw: by
         _form(state, body)
         if fault and fault.kind == "cut_half" and isinstance(body.get("data_ids"), list):
             body["data_ids"] = body["data_ids"][: len(body["data_ids"]) // 2]
-        made = call(state, body, str(request.base_url).rstrip("/"))
+        base = str(request.base_url).rstrip("/")
+        if fault and fault.kind == "late":
+            state.held.append(lambda: call(state, body, base))
+            return Cut()
+        made = call(state, body, base)
     except Refused as refused:
         if path.startswith("/v1/workflow/"):
             return failure(state, refused.code)
@@ -143,7 +150,7 @@ async def _answer(state: State, request: Request, path: str, call: Call, raw: by
 
 def _armed(state: State, path: str) -> Fault | None:
     for fault in state.faults:
-        if path.endswith(fault.path):
+        if path.endswith(fault.path) or (fault.path == "writes" and path.rpartition("/")[2] in _WRITES):
             if fault.after > 0:
                 fault.after -= 1
                 continue

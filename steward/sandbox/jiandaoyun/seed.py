@@ -162,6 +162,12 @@ def _made(w: Widget, row: sqlite3.Row, n: int, key: str, ids: dict[str, str]) ->
             return [{"key": f"{key}-2", "name": "名片.png", "size": 90 + n, "mime": "image/png"}] if n % 11 == 0 else None
         case "@accounts":
             return [("工商银行", f"6222{n:012d}")] if n % 4 == 0 else None
+        case "@helpers":
+            return [row["owner_id"]] if n % 3 == 0 and row["owner_id"] else None
+        case "@dept":
+            return 1 + n % 3
+        case "@depts":
+            return [2, 3][: n % 3] or None
         case "@ways":
             return [("微信", f"wx{n:06d}"), ("备用", f"1380000{n % 10_000:04d}")][: n % 3] or None
         case "@lines":

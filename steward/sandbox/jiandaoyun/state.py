@@ -13,7 +13,7 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +28,8 @@ SETTINGS: Json = {
     "missing_batch": "count",  # count: a lower number; error: nothing is deleted
     "bin": True,  # whether a delete by the interface lands in the recycle bin
     "running_delete": "allow",  # refuse: 4042 while the flow runs
+    "running_update": "allow",  # refuse: 50031 while the flow runs
+    "flow_starts": "always",  # asked: a new record of a workflow form starts its flow only where the call says so
     "busy_seconds": 0,  # how long a form is locked after a bulk job
     "language": "random",  # language of msg: random, zh, en
     "audit": False,  # whether the edition has the audit interface
@@ -112,6 +114,7 @@ class State:
     frozen: float | None = None
     running: int = 0
     calls: dict[str, list[float]] = field(default_factory=dict)
+    held: list[Callable[[], object]] = field(default_factory=list)  # calls that take effect late
 
     def __post_init__(self) -> None:
         self.db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
@@ -175,16 +178,21 @@ class State:
         """Move the form's ``dataModifyTime``, always forward."""
         self.run("UPDATE forms SET modified = max(?, modified + 0.001) WHERE entry_id = ?", self.now(), entry_id)
 
-    def insert(self, entry_id: str, body: Json, who: str, *, data_id: str | None = None, at: float | None = None) -> str:
-        """Write a new record and return its id."""
+    def insert(
+        self, entry_id: str, body: Json, who: str, *, data_id: str | None = None, at: float | None = None, flow: bool = True
+    ) -> str:
+        """Write a new record and return its id; ``flow`` says whether a workflow form's flow starts."""
         moment = self.now() if at is None else at
         key = data_id or self.new_id(moment)
-        flow = 0 if self.rows("SELECT 1 FROM forms WHERE entry_id = ? AND flow = 1", entry_id) else None
+        flows = bool(self.rows("SELECT 1 FROM forms WHERE entry_id = ? AND flow = 1", entry_id))
+        running = None if not flows else 0 if flow or self.settings["flow_starts"] == "always" else 1
         self.run(
             "INSERT INTO records(data_id, entry_id, body, creator, updater, created, updated, flow_state) VALUES (?,?,?,?,?,?,?,?)",
-            key, entry_id, json.dumps(body, ensure_ascii=False), who, who, moment, moment, flow,
+            key, entry_id, json.dumps(body, ensure_ascii=False), who, who, moment, moment, running,
         )  # fmt: skip
         self.event("data.record.create", who, entry_id, key)
+        if running == 0:
+            self.event("workflow.start", who, entry_id, key)
         self.touch(entry_id)
         return key
 

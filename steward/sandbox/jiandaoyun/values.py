@@ -26,7 +26,7 @@ FILE_LIFE = 15 * 86_400
 
 _HEX24 = re.compile(r"[0-9a-f]{24}")
 _TEXT = frozenset({"text", "textarea", "radiogroup", "combo", "sale_stage", "sn"})
-_LISTS = frozenset({"checkboxgroup", "combocheck", "image", "upload", "subform"})
+_LISTS = frozenset({"checkboxgroup", "combocheck", "image", "upload", "subform", "usergroup", "deptgroup"})
 _OBJECTS = frozenset({"phone", "address", "location", "linkobject", "linkdata"})
 
 
@@ -39,6 +39,12 @@ def member(state: State, username: str) -> Json | None:
         "name": row["name"], "username": row["username"], "status": row["status"], "type": row["kind"],
         "departments": [row["dept"]], "integrate_id": row["username"],
     }  # fmt: skip
+
+
+def department(state: State, number: int) -> Json | None:
+    """Department as an object; nothing for an unknown one."""
+    row = state.row("SELECT * FROM departments WHERE dept_no = ?", number)
+    return None if row is None else {"name": row["name"], "dept_no": row["dept_no"], "type": 0, "parent_no": row["parent"]}
 
 
 def shown(state: State, record: sqlite3.Row, base: str, only: frozenset[str] | None = None) -> Json:
@@ -74,6 +80,12 @@ def _out(state: State, f: Field, value: Any, base: str, fields: list[Field]) -> 
         return {"verified": False, "phone": value}
     if f.kind == "user":
         return member(state, value)
+    if f.kind == "usergroup":
+        return [m for m in (member(state, v) for v in value) if m is not None]
+    if f.kind == "dept":
+        return department(state, value)
+    if f.kind == "deptgroup":
+        return [d for d in (department(state, v) for v in value) if d is not None]
     if f.kind == "linkobject":
         return {"link_form": f.target, "link_id": value, "name": _title(state, value)}
     if f.kind == "linkdata":
@@ -145,6 +157,12 @@ def _in(state: State, f: Field, wrapped: Any, fields: list[Field]) -> Any:
         return _moment(value)
     if f.kind == "user":
         return value if isinstance(value, str) and member(state, value) else None
+    if f.kind == "usergroup":
+        return value if isinstance(value, list) and all(isinstance(v, str) and member(state, v) for v in value) else None
+    if f.kind == "dept":
+        return value if isinstance(value, int) and department(state, value) else None
+    if f.kind == "deptgroup":
+        return value if isinstance(value, list) and all(isinstance(v, int) and department(state, v) for v in value) else None
     if f.kind == "phone":
         return value.get("phone") if isinstance(value, dict) and isinstance(value.get("phone"), str) else None
     if f.kind in ("address", "location"):

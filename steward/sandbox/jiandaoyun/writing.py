@@ -23,7 +23,8 @@ _TRANSACTION_LIFE = 3_600
 def create(state: State, body: Json, base: str) -> Json:
     """``data/create``: a new record with a new id; ``data_creator`` may name the submitter."""
     entry = _free(state, body)
-    key = _new(state, entry, body.get("data"), _creator(state, body))
+    key = _new(state, entry, body.get("data"), _creator(state, body), flow=body.get("is_start_workflow") is True)
+    _trigger(state, body, entry, key)
     record = state.record(entry, key)
     assert record is not None
     return {"data": shown(state, record, base)}
@@ -48,7 +49,7 @@ def batch_create(state: State, body: Json, base: str) -> Json:
                     state.update(entry, key, taken(state, state.fields(entry), row), ACTOR)
             return {"status": "success", "success_count": 0, "success_ids": []}
     creator = _creator(state, body)
-    ids = [_new(state, entry, row, creator) for row in rows]
+    ids = [_new(state, entry, row, creator, flow=body.get("is_start_workflow") is True) for row in rows]
     if word is not None:
         state.run(
             "INSERT INTO transactions VALUES (?,?,?,?)",
@@ -68,6 +69,9 @@ def update(state: State, body: Json, base: str) -> Json:
     if record is None:
         raise Refused(4001)
     key = record["data_id"]
+    if record["flow_state"] == 0 and state.settings["running_update"] == "refuse":
+        raise Refused(50031)
+    _trigger(state, body, entry, key)
     state.update(entry, key, taken(state, state.fields(entry), body.get("data"), json.loads(record["body"])), ACTOR)
     after = state.record(entry, key)
     assert after is not None
@@ -99,6 +103,7 @@ def delete(state: State, body: Json, base: str) -> Json:
             return {"status": "success"}
         raise Refused(int(state.settings["missing_single"]))
     _deletable(state, record)
+    _trigger(state, body, entry, key)
     state.delete(entry, key, ACTOR, to_bin=state.settings["bin"])
     return {"status": "success"}
 
@@ -117,7 +122,13 @@ def batch_delete(state: State, body: Json, base: str) -> Json:
     return {"status": "success", "success_count": done}
 
 
-def _new(state: State, entry: str, data: Any, creator: str) -> str:
+def _trigger(state: State, body: Json, entry: str, key: str) -> None:
+    """Start the form's automations where the call says so; batches never do."""
+    if body.get("is_start_trigger") is True:
+        state.event("automation.start", ACTOR, entry, key)
+
+
+def _new(state: State, entry: str, data: Any, creator: str, *, flow: bool) -> str:
     fields = state.fields(entry)
     made = taken(state, fields, data)
     for f in fields:
@@ -125,7 +136,7 @@ def _new(state: State, entry: str, data: Any, creator: str) -> str:
             state.run("UPDATE forms SET sn = sn + 1 WHERE entry_id = ?", entry)
             number = state.rows("SELECT sn FROM forms WHERE entry_id = ?", entry)[0][0]
             made[f.name] = f"KH{number:06d}"
-    return state.insert(entry, made, creator)
+    return state.insert(entry, made, creator, flow=flow)
 
 
 def _creator(state: State, body: Json) -> str:
