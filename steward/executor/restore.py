@@ -37,6 +37,7 @@ CODES = {
     "parent_gone": "the record it belonged to is not there any more",
     "no_answer": "the CRM did not say what the record is",
     "not_by_us": "somebody else changed it; nothing of ours is to be undone",
+    "taken": "somebody has made a record since that has its e-mail address, or another value that exists only once",
     "no_new_id": "its id is taken, or lost, and the CRM gives it no new one that could be told for certain",
     "no_backup": "the backup does not hold it, or it was erased from it",
 }
@@ -259,6 +260,9 @@ class RestoreDecider:
         renumber = isinstance(found, Record) or not caps.restore_keeps_id or not caps.transactional
         if renumber and not self.writer.can_renumber(before.key.object):
             return "no_new_id"
+        taken = getattr(self.writer, "taken", None)  # a database refuses by itself
+        if renumber and taken is not None and taken(self.mapping.objects[before.key.object], before.fields):
+            return "taken"
         return Effect(work.seq, "item", "insert", before, self._links_now(work, before, reading, renumber), renumber)
 
     def _links_now(self, work: Work, before: Record, reading: Reading, renumber: bool) -> dict[str, Scalar]:

@@ -114,6 +114,10 @@ class VendorWriter(VendorLook, ABC):
         """Return columns, beside version and time of modification, that the vendor itself moves at a write."""
         return frozenset()
 
+    def taken(self, entry: ObjectMapping, fields: Fields, *, but: frozenset[str] = frozenset()) -> bool:
+        """Say whether a record whose id is not in ``but`` has a value of these that exists only once: then no second is made."""
+        return False
+
     def at_once(self, entry: ObjectMapping, op: str) -> int:
         """Return how many records one call takes; those of a group are compared before it and share its fate."""
         return self.capabilities.batch_size
