@@ -135,7 +135,8 @@ class CopperReader(VendorReader):
             self._custom = sorted((d for d in said if isinstance(d, dict)), key=lambda d: int(d["id"]))
         return self._custom
 
-    def _day_fields(self) -> frozenset[int]:
+    def day_fields(self) -> frozenset[int]:
+        """Return the ids of custom fields that hold a day."""
         return frozenset(int(d["id"]) for d in self.definitions() if d.get("data_type") == "Date")
 
     def _ask_account(self) -> None:
@@ -212,6 +213,28 @@ class CopperReader(VendorReader):
         """Yield rows by id, as search sees them."""
         for start in range(0, len(ids), _IDS_A_SEARCH):
             yield list(self._all(entry.source, {"ids": [int(i) for i in ids[start : start + _IDS_A_SEARCH]]}))
+
+    def made_since(self, entry: ObjectMapping, since: int) -> Iterator[Row]:
+        """Yield rows that were made at or after ``since``, Unix seconds, as search sees them."""
+        if entry.source not in _UNBOUNDED:
+            yield from self._all(entry.source, {"minimum_created_date": since - 1} | self._converted(entry))
+            return
+        number = 1
+        while entry.source == "activities":
+            body = {"page_number": number, "page_size": PAGE, "sort_by": "date_created", "sort_direction": "desc"}
+            found, total = self._search(entry.source, body)
+            made = [at for row in found if isinstance(at := row.get("date_created"), int)]
+            yield from (row for row in _live(found) if (row.get("date_created") or since) >= since)
+            if (made and min(made) < since) or (not found and number * PAGE >= min(total or 0, CEILING)):
+                return
+            number += 1
+
+    def with_emails(self, emails: Sequence[str]) -> Iterator[Row]:
+        """Yield people who have one of the addresses, as search sees them."""
+        wanted = {mail.casefold() for mail in emails}
+        for row in self._all("people", {"emails": list(emails)}):
+            if wanted & {str(one.get("email", "")).casefold() for one in row.get("emails") or [] if isinstance(one, dict)}:
+                yield row
 
     def count(self, object: str) -> int:
         """Return the upper bound that the vendor gives, without those that are marked for deletion; where it gives none, how
@@ -321,7 +344,10 @@ class CopperReader(VendorReader):
         return isinstance(row, Mapping) and self.deleted_tag in (row.get("tags") or ())
 
     def lost_with(self, object: str, ids: Sequence[str]) -> set[Link]:
-        """Return what a deletion for good takes along and nothing brings back: connect fields and files."""
+        """Return what a deletion for good takes along, or leaves pointing at nothing, and nothing brings back.
+
+        Connect fields, files, and being a company's primary contact where the mapping does not know that column.
+        """
         source = self.entry(object).source
         objects = {entry.source: entry.name for entry in self.mapping.objects.values()}
         links: set[Link] = set()
@@ -329,15 +355,28 @@ class CopperReader(VendorReader):
             if not _ID.fullmatch(id):
                 continue
             parent = RecordKey(object, id)
+            links |= self._primary_of(source, parent, objects)
             if self.options["connect_fields"] == "check":
                 links |= self._connected(source, parent, objects)
             if self.options["files"] == "check":
                 reply = self.wire.read("GET", f"{source}/{id}/files")
-                if not (reply.status == 404 and is_unknown_record(reply)):
+                if reply.status != 404:  # the record, or files of its kind, are not there
                     links |= {
                         Link(RecordKey("files", str(file.get("id"))), "files", parent) for file in answer(reply, self.wire)
                     }
         return links
+
+    def _primary_of(self, source: str, person: RecordKey, objects: Mapping[str, str]) -> set[Link]:
+        name = objects.get("companies")
+        if source != "people" or name is None or "primary_contact_id" in self.entry(name).parents:
+            return set()
+        entry = ObjectMapping(key="id", table="companies", name=name, parents={"primary_contact_id": person.object})
+        rows = self.referring(entry, "primary_contact_id", [person.id])
+        return {
+            Link(RecordKey(name, str(row["id"])), "primary_contact_id", person)
+            for row in rows
+            if str(row.get("primary_contact_id")) == person.id
+        }
 
     def _connected(self, source: str, parent: RecordKey, objects: Mapping[str, str]) -> set[Link]:
         reply = self.wire.read("GET", "related_links", params={"source_type": source, "source_id": parent.id})
@@ -391,7 +430,7 @@ class CopperReader(VendorReader):
 
     def flatten(self, entry: ObjectMapping, row: Row) -> dict[str, Scalar]:
         """Return the columns of a row; see :func:`steward.crm.copper_fields.columns_of`."""
-        return columns_of(entry.source, row, self._day_fields, self.deleted_tag, apart=self.apart)
+        return columns_of(entry.source, row, self.day_fields, self.deleted_tag, apart=self.apart)
 
 
 def _live(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
