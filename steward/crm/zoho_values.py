@@ -50,13 +50,13 @@ def plain(kind: str, value: Any) -> Scalar:
 def beside(value: Any) -> object:
     """Return the value of a field of :data:`ASIDE` as ``more`` holds it; None where there is nothing.
 
-    Rows are without ids and times of their own, and a look-up in them is its id: its name is another record's.
+    Rows are without ids and times of their own, and a look-up in them has its id alone: its name is another record's.
     """
     if isinstance(value, list):
         return [beside(v) for v in value] or None
     if isinstance(value, dict):
         if set(value) <= {"id", "name", "email", "module"} and "id" in value:
-            return str(value["id"])
+            return {"id": str(value["id"])}
         return {n: beside(v) for n, v in sorted(value.items()) if n not in _ROW and not n.startswith("$")}
     if isinstance(value, Decimal):
         return _number(value)

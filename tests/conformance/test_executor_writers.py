@@ -286,7 +286,7 @@ def test_a_refusal_changes_nothing_and_is_named_without_the_vendors_text(ask: As
 # changing -------------------------------------------------------------------------------------------------------------
 
 
-def update(ask: Asked, id: str, **changes: Any) -> tuple[Work, list[Unit]]:
+def update(ask: Asked, id: str, /, **changes: Any) -> tuple[Work, list[Unit]]:
     work = replace(ask.work(id), action="anonymise", related=())
     before = ask.record(id)
     return work, [Unit(f"#{work.seq}", (work,), (Effect(work.seq, "item", "update", before, changes),))]

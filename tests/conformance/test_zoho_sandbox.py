@@ -416,16 +416,96 @@ def test_users_are_staff_and_a_deleted_owner_is_still_named(crm: Caller) -> None
             assert polled["transfer_and_delete"][0]["status"] == wanted
 
 
-def test_an_update_takes_a_condition_that_a_delete_does_not(crm: Caller) -> None:
+@pytest.mark.parametrize("shape", ["item", "top"])
+@pytest.mark.parametrize("header", ["if-unmodified-since", "if-modified-since", "none"])
+def test_an_update_takes_a_condition_that_a_delete_does_not(crm: Caller, header: str, shape: str) -> None:
+    crm.control("switches", guard=header, guard_shape=shape)
+    heeded, header = header != "none", "if-unmodified-since" if header == "none" else header
     a = crm.ids("Contacts", 1)[0]
     seen = crm("GET", f"Contacts/{a}").json()["data"][0]["Modified_Time"]
     body = {"data": [{"First_Name": "Neu", "Created_Time": "2000-01-01T00:00:00Z"}]}
-    assert crm("PUT", f"Contacts/{a}", json=body, headers={"If-Modified-Since": seen}).json()["data"][0]["code"] == "SUCCESS"
+    said = crm("PUT", f"Contacts/{a}", json=body, headers={header: seen}).json()["data"][0]
+    assert said["code"] == "SUCCESS" and said["details"]["id"] == a
     after = crm("GET", f"Contacts/{a}").json()["data"][0]
     assert after["First_Name"] == "Neu" and not after["Created_Time"].startswith("2000")
-    assert crm("PUT", f"Contacts/{a}", json=body, headers={"If-Modified-Since": seen}).status_code == 412
-    assert crm("DELETE", f"Contacts/{a}", headers={"If-Modified-Since": seen}).status_code == 200
+    again = crm("PUT", f"Contacts/{a}", json=body, headers={header: seen})
+    assert (again.status_code, code(again)) == ((412, "ALREADY_MODIFIED") if heeded else (200, "SUCCESS"))
+    assert crm("DELETE", f"Contacts/{a}", headers={header: seen}).status_code == 200
     assert crm("PUT", f"Contacts/{a}", json=body).status_code == 400
+
+
+def test_an_insert_has_a_verdict_per_record_and_fires_workflows_unless_told_not_to(crm: Caller) -> None:
+    crm.control("switches", mandatory=["Contacts.Last_Name"], unique=["Contacts.Email"])
+    good = {
+        "Last_Name": "Neu",
+        "Email": "neu@crm.example",
+        "Visits": [{"Remark": "x"}],
+        "Modified_Time": "2000-01-01T00:00:00Z",
+    }
+    said = crm("POST", "Contacts", json={"data": [good, {"First_Name": "x"}, {**good, "Last_Name": "Zwei"}], "trigger": []})
+    assert said.status_code == 207
+    assert [i["code"] for i in said.json()["data"]] == ["SUCCESS", "MANDATORY_NOT_FOUND", "DUPLICATE_DATA"]
+    ident = said.json()["data"][0]["details"]["id"]
+    made = crm("GET", f"Contacts/{ident}").json()["data"][0]
+    assert made["Visits"][0]["Remark"] == "x" and made["Visits"][0]["id"] and not made["Modified_Time"].startswith("2000")
+    me = crm("GET", "users?type=CurrentUser").json()["users"]
+    assert len(me) == 1 and made["Created_By"]["id"] == made["Owner"]["id"] == me[0]["id"]
+    assert crm.http.get(f"/_control/record/{ident}").json()["workflow"] == 0
+    other = crm("POST", "Contacts", json={"data": [{"Last_Name": "Laut"}]})
+    assert other.status_code == 201
+    assert crm.http.get(f"/_control/record/{other.json()['data'][0]['details']['id']}").json()["workflow"] == 1
+    assert crm("POST", "Contacts", json={"data": [{"Last_Name": "x"}] * 101}).status_code == 400
+    assert crm("POST", "Deals", json={"data": [{"Deal_Name": "x", "Contact_Name": {"id": "99"}}]}).status_code == 400
+
+
+def test_a_unique_value_that_was_taken_meanwhile_stops_a_restore(crm: Caller) -> None:
+    crm.control("switches", unique=["Contacts.Email"])
+    a = crm("POST", "Contacts", json={"data": [{"Last_Name": "A", "Email": "one@crm.example"}]}).json()["data"][0]["details"][
+        "id"
+    ]
+    crm("DELETE", f"Contacts/{a}")
+    assert crm("POST", "Contacts", json={"data": [{"Last_Name": "B", "Email": "one@crm.example"}]}).status_code == 201
+    assert code(crm("POST", f"settings/recycle_bin/{a}/actions/restore")) == "DUPLICATE_DATA"
+
+
+@pytest.mark.parametrize("moves", ["yes", "ignored", "refused"])
+def test_the_parent_of_a_note_may_or_may_not_be_changed(crm: Caller, moves: str) -> None:
+    crm.control("switches", note_moves=moves)
+    parent, notes = crm.parent_with("Notes", "Parent_Id")
+    other = next(i for i in crm.ids("Contacts") if i != parent)
+    body = {"data": [{"Parent_Id": {"id": other, "module": {"api_name": "Contacts"}}}]}
+    said = crm("PUT", f"Notes/{notes[0]}", json=body)
+    held = crm("GET", f"Notes/{notes[0]}").json()["data"][0]["Parent_Id"]["id"]
+    assert (said.status_code, held) == (400 if moves == "refused" else 200, other if moves == "yes" else parent)
+
+
+def test_people_and_late_calls_and_answers_without_a_verdict(crm: Caller) -> None:
+    a, b, c = crm.ids("Contacts", 3)
+    crm.control("remove", id=a)
+    said = crm("GET", f"settings/recycle_bin/{a}").json()["recycle_bin"][0]
+    assert said["deleted_by"]["id"] != crm("GET", "users?type=CurrentUser").json()["users"][0]["id"]
+    crm.control("return", id=a)
+    assert crm("GET", f"Contacts/{a}").status_code == 200
+    crm.control("faults", kind="late", method="DELETE")
+    with pytest.raises(httpx.HTTPError):
+        crm("DELETE", f"Contacts?ids={a}")
+    assert crm("GET", f"Contacts/{a}").status_code == 200
+    assert crm.control("late")["statuses"] == [200] and crm("GET", f"Contacts/{a}").status_code == 204
+    crm.control("faults", kind="partial", method="DELETE")
+    assert len(crm("DELETE", f"Contacts?ids={b},{c}").json()["data"]) == 1
+    assert crm("GET", f"Contacts/{c}").status_code == 204
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_timeline_of_what_lies_in_the_bin_may_be_told_or_not(crm: Caller, told: bool) -> None:
+    crm.control("switches", timeline_of_binned=told)
+    a = crm.ids("Contacts", 1)[0]
+    crm.control("edit", id=a, values={"First_Name": "x"})
+    crm("DELETE", f"Contacts/{a}")
+    said = crm("GET", f"Contacts/{a}/__timeline")
+    assert said.status_code == (200 if told else 400)
+    if told:
+        assert [e["action"] for e in said.json()["__timeline"]] == ["deleted", "updated"]
 
 
 def test_timeline_and_audit_export_say_what_was_done(crm: Caller) -> None:

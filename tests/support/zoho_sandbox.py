@@ -9,6 +9,7 @@ import httpx
 from steward.sandbox.zoho import ZohoSandbox, make
 from steward.sandbox.zoho.auth import CLIENT
 from steward.sandbox.zoho.state import State
+from tests.support.zoho_contract import check
 
 
 class Fresh:
@@ -29,7 +30,7 @@ class Fresh:
 
 
 class Caller:
-    """Calls as a program would, with plain httpx."""
+    """Calls as a program would, with plain httpx; every answer is held against the vendor's contract."""
 
     def __init__(self, address: str, state: State, refresh: str = "1000.executor") -> None:
         self.http = httpx.Client(base_url=address, trust_env=False, timeout=20)
@@ -42,7 +43,9 @@ class Caller:
 
     def __call__(self, method: str, path: str, **parts: Any) -> httpx.Response:
         headers = {"Authorization": f"Zoho-oauthtoken {self.token}", **parts.pop("headers", {})}
-        return self.http.request(method, path if path.startswith("/") else f"/crm/v8/{path}", headers=headers, **parts)
+        answer = self.http.request(method, path if path.startswith("/") else f"/crm/v8/{path}", headers=headers, **parts)
+        check(method, answer.request.url.path, answer.status_code, answer.content)
+        return answer
 
     def control(self, name: str, **body: Any) -> Any:
         answer = self.http.post(f"/_control/{name}", json=body)

@@ -1,7 +1,7 @@
 """The server: routes, faults, credits, the request log, the control API under ``/_control/`` and the page at ``/``.
 
-Faults are set before a call and taken by the next calls that fit: status 429 or 500, or the connection cut before or
-after the call was applied. Left to others: what a call does.
+Faults are set before a call and taken by the next calls that fit: status 429 or 500, the connection cut before or after the
+call was applied, a call that takes effect late, an answer without its last verdict. Left to others: what a call does.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ ROUTES: tuple[tuple[str, str, Handler, int], ...] = (
     ("GET", f"/{_M}/{_ID}/{_M}", reading.related, 1),
     ("GET", f"/{_M}", reading.listing, 1),
     ("GET", f"/{_M}/([^/]+)", reading.single, 1),
+    ("POST", f"/{_M}", changing.insert, 1),
     ("DELETE", f"/{_M}", removing.delete, 1),
     ("DELETE", f"/{_M}/([^/]+)", removing.delete, 1),
 )  # fmt: skip
@@ -78,6 +79,7 @@ class ZohoSandbox:
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self.late: list[tuple[str, str, Request, bytes]] = []
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
@@ -104,8 +106,17 @@ class ZohoSandbox:
                 self._log(method, request, raw, 0)
                 _cut(send)
                 return
+            if fault == "late":  # the answer is lost now, and the call takes effect when the control API says so
+                self.late.append((method, path, request, raw))
+                self._log(method, request, raw, 0)
+                _cut(send)
+                return
             if fault == "429" or self.state.flying > int(self.state.switches["concurrency"]):
                 response = answer(Refusal(429, "TOO_MANY_REQUESTS", "Too many requests fired in concurrent").body, 429)
+            elif fault == "403":
+                response = answer(
+                    Refusal(403, "NO_PERMISSION", "Permission denied", {"permissions": ["Crm_Implied"]}).body, 403
+                )
             elif fault in {"500", "502", "503"}:
                 response = answer(
                     Refusal(500, str(self.state.switches["server_error"]), "Internal Server Error").body, int(fault)
@@ -118,11 +129,13 @@ class ZohoSandbox:
         if fault == "cut_after":
             _cut(send)
             return
+        if fault == "partial":
+            response = _partial(response)
         await response(scope, receive, send)
 
     def _fault(self, method: str, path: str) -> str:
         for fault in self.state.faults:
-            if fault["method"] in {"*", method} and re.search(fault["path"], path):
+            if (fault["method"] == "*" or re.fullmatch(fault["method"], method)) and re.search(fault["path"], path):
                 if fault.get("skip", 0) > 0:
                     fault["skip"] -= 1
                     continue
@@ -202,7 +215,22 @@ class ZohoSandbox:
         if name == "edit" and method == "POST":
             (first,) = state.db.execute("SELECT id FROM person ORDER BY id LIMIT 1").fetchone()
             changed = state.edit(int(body["id"]), body["values"], state.person(first))
+            if changed:
+                state.remember(int(body["id"]), "updated", "crm_ui", first)
             return answer({"changed": changed}, 200 if changed else 404)
+        if name in ("remove", "return") and method == "POST":  # a person deletes, or brings back out of the bin
+            (first,) = state.db.execute("SELECT id FROM person ORDER BY id LIMIT 1").fetchone()
+            record = state.get(int(body["id"]), life="live" if name == "remove" else "bin")
+            if record is None:
+                return answer({"changed": False}, 404)
+            if name == "remove":
+                removing.drop(state, record[0], int(body["id"]), first, "crm_ui")
+            else:
+                removing.revive(state, int(body["id"]), first)
+            return answer({"changed": True})
+        if name == "late" and method == "POST":
+            held, self.late = self.late, []
+            return answer({"statuses": [self._serve(*one).status_code for one in held]})
         if name == "lock" and method == "POST":
             state.db.execute("UPDATE record SET lock = ? WHERE id = ?", (body.get("kind", ""), int(body["id"])))
             return answer({"locked": body["id"]})
@@ -215,6 +243,15 @@ class ZohoSandbox:
             state.db.execute("DELETE FROM token")
             return answer({"tokens": 0})
         return answer({"error": "no such control"}, 404)
+
+
+def _partial(response: Response) -> Response:
+    """The answer without the last of its verdicts."""
+    said = json.loads(bytes(response.body))
+    for name in ("data", "recycle_bin", "users"):
+        if isinstance(said, dict) and isinstance(said.get(name), list):
+            said[name] = said[name][:-1]
+    return answer(said, response.status_code)
 
 
 def _no_path() -> Refusal:

@@ -28,6 +28,8 @@ def users(state: State, call: Call, ident: str = "") -> Response:
         doc = json.loads(row["doc"])
         if (ident and str(row["id"]) != ident) or (kind and not ident and doc["status"] != kind):
             continue
+        if call.query.get("type") == "CurrentUser" and row["id"] != call.user:
+            continue
         found.append({"id": str(row["id"]), **{k: v for k, v in doc.items() if k != "primary"}})
     shown = found[(page - 1) * per_page : page * per_page]
     if not shown:
@@ -56,6 +58,8 @@ def deactivate(state: State, call: Call, ident: str) -> Response:
         raise Refusal(400, "INVALID_DATA", "invalid data", {"api_name": "status"})
     if doc.get("primary"):
         raise Refusal(400, "CANNOT_UPDATE_PRIMARY_CONTACT", "Primary contact cannot be deactivated")
+    if status == "active" and doc["status"] == "active":
+        raise Refusal(400, "ID_ALREADY_ACTIVATED", "User is already active", {"id": ident})
     if status == "inactive" and doc["status"] == "inactive":
         raise Refusal(400, "ID_ALREADY_DEACTIVATED", "User is already deactivated", {"id": ident})
     if doc["status"] == "deleted":

@@ -334,6 +334,8 @@ def deleted(state: State, call: Call, module: str) -> Response:
 def timeline(state: State, call: Call, module: str, ident: str) -> Response:
     """``GET /{module}/{id}/__timeline``."""
     require(call, "ZohoCRM.modules.READ", module=known(module))
+    if not state.switches["timeline_of_binned"] and state.get(number(ident), module=module) is None:
+        raise Refusal(400, "INVALID_DATA", "the id given seems to be invalid", {"resource_path_index": 1})
     found = [{"action": e["action"], "source": e["source"], "audited_time": state.moment(e["moment"]),
               "done_by": state.person(e["user"])}
              for e in state.query("SELECT * FROM event WHERE id = ? ORDER BY moment DESC, rowid DESC", [number(ident)])]  # fmt: skip

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from steward.sandbox.zoho.answers import Call, Refusal, answer, envelope, nothing, verdicts
 from steward.sandbox.zoho.auth import require
+from steward.sandbox.zoho.changing import taken
 from steward.sandbox.zoho.model import RELATED
 from steward.sandbox.zoho.reading import known, missing, number
 from steward.sandbox.zoho.state import State
@@ -190,7 +191,8 @@ def bin_count(state: State, call: Call) -> Response:
     return answer({"count": n})
 
 
-def _revive(state: State, ident: int, user: int) -> None:
+def revive(state: State, ident: int, user: int) -> None:
+    """Bring a record back out of the bin, and what went along."""
     state.db.execute("UPDATE record SET life = 'live', deleted = NULL, deleted_by = NULL, dragged_by = NULL WHERE life = 'bin' "
                      "AND (id = ? OR dragged_by = ?)", (ident, ident))  # fmt: skip
     state.remember(ident, "restored", "crm_api", user)
@@ -213,7 +215,9 @@ def _restore_one(state: State, ident: int, user: int, message: str, *, scheduled
         return envelope(
             "CANNOT_RESTORE_WITHOUT_PARENT", "cannot restore without the parent record", {"id": str(ident)}, "error"
         )
-    _revive(state, ident, user)
+    if taken(state, found[0], json.loads(found[1]["doc"]), ident) is not None:
+        return envelope("DUPLICATE_DATA", "duplicate data", {"id": str(ident)}, "error")
+    revive(state, ident, user)
     if scheduled:
         return envelope("SCHEDULED", "record has been scheduled for restoration", {"id": str(ident)}, "success")
     return envelope("SUCCESS", message, {"id": str(ident)}, "success")
@@ -240,7 +244,7 @@ def restore(state: State, call: Call, ident: str = "") -> Response:
     where, values = _filter(state, body["filters"]) if "filters" in body else ("1", [])
     found = state.db.execute(f"SELECT id FROM record WHERE life = 'bin' AND dragged_by IS NULL AND {where}", values)  # noqa: S608
     for (one,) in found.fetchall():
-        _revive(state, one, call.user)
+        revive(state, one, call.user)
     message = "Bulk restoration of records based on filters has been scheduled"
     return answer({"recycle_bin": [envelope("SCHEDULED", message, {}, "success")]}, 202)
 

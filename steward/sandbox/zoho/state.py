@@ -42,6 +42,12 @@ SWITCHES: dict[str, Any] = {
     "server_error": "INTERNAL_ERROR",  # or INTERNAL_SERVER_ERROR
     "verdict": "id",  # or resource_path_index, for the single form
     "shuffle": False,  # verdicts of a batch in another order
+    "guard": "if-unmodified-since",  # header that an update heeds; or if-modified-since (as another page has it), or none
+    "guard_shape": "item",  # 412 inside data[]; or top
+    "note_moves": "yes",  # an update of a note's parent: yes, ignored, or refused (unverified)
+    "mandatory": [],  # "Contacts.Last_Name": an insert without it is refused
+    "unique": [],  # "Contacts.Email": an insert or restore of a second one is refused (on restore unverified)
+    "timeline_of_binned": True,  # unverified
     "cascade": [],  # "Accounts>Contacts": children that go along
     "admin": True,
     "bulk_threshold": 1000,  # rows beyond which the vendor schedules
