@@ -451,7 +451,8 @@ class VendorWriter(VendorLook, ABC):
         moving = self.moving(step.key.object)
         match step.op, found:
             case "update", Record():
-                if found.deleted:
+                mark = self.mapping.objects[step.key.object].soft_delete
+                if found.deleted and (mark is None or mark.column not in step.fields):  # the step itself may set the mark
                     return "gone", found.deleted_by, None
                 now = part_of(found.fields, step.fields)
                 return ("made" if now == step.leaves else "open" if now == step.part else "other"), None, None
