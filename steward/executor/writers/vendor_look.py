@@ -37,17 +37,21 @@ class VendorLook:
         A reference from what the mapping does not know is a link too: its child has no record, and blocks.
         """
         links: dict[RecordKey, list[Link]] = {}
+        hidden: dict[RecordKey, list[Link]] = {}
         wanted: dict[RecordKey, None] = dict.fromkeys(keys)
         for object, ids in by_object(links_of).items():
             for link in self.reader.children(object, ids):
                 links.setdefault(link.parent, []).append(link)
                 if link.child.object in self.mapping.objects:
                     wanted[link.child] = None
+            for link in self.reader.hidden(object, ids):
+                hidden.setdefault(link.parent, []).append(link)
+                wanted[link.child] = None
         records: dict[RecordKey, Record | Absent] = {}
         for object, ids in by_object(list(wanted)).items():
             for id, found in self.reader.fetch(object, ids).items():
                 records[RecordKey(object, id)] = found
-        return Reading(records, links)
+        return Reading(records, links, hidden)
 
     def value_for(self, object: str, field: str, text: str | None, now: datetime) -> Scalar:
         """Return ``text`` as it is; None means ``now``, in the form of the mapping or as ISO 8601."""
