@@ -62,8 +62,8 @@ FXIAOKE_CAPABILITIES = Capabilities(
 
 VOID = "invalid"
 _RENDERINGS = ("__r", "__l", "__o", "__v", "__p", "__e", "__relation_ids")
-_TIMES = frozenset({"date_time", "date", "create_time", "last_modified_time"})
-_PEOPLE = frozenset({"employee", "department", "employee_many", "department_many", "owner", "out_owner"})
+TIMES = frozenset({"date_time", "date", "create_time", "last_modified_time"})
+PEOPLE = frozenset({"employee", "department", "employee_many", "department_many", "owner", "out_owner"})
 
 
 class FxiaokeReader(VendorReader):
@@ -155,10 +155,14 @@ class FxiaokeReader(VendorReader):
         wanted = [condition("last_modified_time", "GTE", [str(int(since.timestamp() * 1000))])]
         voided = entry.soft_delete is not None and self.options["voided"] == "ask"
         for filters in [wanted, [condition("life_status", "EQ", [VOID])]] if voided else [wanted]:
-            last: str | None = None
-            while rows := self._query(entry, [*filters, *([condition("_id", "GT", [last])] if last else [])]):
-                yield rows
-                last = self._ascended(rows, last)
+            yield from self.matching(entry, filters)
+
+    def matching(self, entry: ObjectMapping, filters: Sequence[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+        """Yield pages of rows that pass filters, in the order of ``_id``; a filter may have been ignored."""
+        last: str | None = None
+        while rows := self._query(entry, [*filters, *([condition("_id", "GT", [last])] if last else [])]):
+            yield rows
+            last = self._ascended(rows, last)
 
     def known(self, entry: ObjectMapping, ids: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
         """Yield rows by id, voided ones too."""
@@ -252,11 +256,8 @@ class FxiaokeReader(VendorReader):
         """Yield rows of the child object whose lookup holds one of ``ids``."""
         wanted = [i for i in ids if i]
         for start in range(0, len(wanted), _IN):
-            chosen = condition(column, "IN", wanted[start : start + _IN])
-            last: str | None = None
-            while rows := self._query(child, [chosen, *([condition("_id", "GT", [last])] if last else [])]):
+            for rows in self.matching(child, [condition(column, "IN", wanted[start : start + _IN])]):
                 yield from rows
-                last = self._ascended(rows, last)
 
     def _query(self, entry: ObjectMapping, filters: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         rows = self._ask(entry, filters, limit=PAGE, count=False).get("dataList")
@@ -292,10 +293,10 @@ def plain(kind: str, name: str, value: Any) -> Scalar:
     """Return a field's value as a record holds it."""
     if value in ("", None) or value == [] or value == {}:
         return None
-    if (kind in _TIMES or name in _TIMES) and isinstance(value, int) and not isinstance(value, bool):
+    if (kind in TIMES or name in TIMES) and isinstance(value, int) and not isinstance(value, bool):
         moment = datetime.fromtimestamp(value / 1000, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if (kind in _PEOPLE or name in _PEOPLE) and isinstance(value, list) and len(value) == 1:
+    if (kind in PEOPLE or name in PEOPLE) and isinstance(value, list) and len(value) == 1:
         return str(value[0])
     return value  # type: ignore[no-any-return]  # JSON values are scalars
 
