@@ -3,7 +3,8 @@
 What is peculiar, each with a test of its name:
 
 * ``_timestamp`` is what Tryton itself compares before a write, to the microsecond: no clock is asked.
-* Deleting a party empties the reference of its deals and moves no ``_timestamp`` of theirs. So references are compared too.
+* Deleting a party empties the reference of its deals without a word. Whoever does that, Tryton or the database, the
+  references are compared too.
 
 Left to others: reading whole (``steward.crm.tryton``).
 """
@@ -47,5 +48,5 @@ class TrytonChanges(Changes):
         """Yield the records of ids."""
         columns = self.reader.columns(self.entry.name)
         for part in some(list(ids), _IN):
-            rows = self.reader.search(self.entry, [["id", "in", [int(i) for i in part]]], _IN, self.reader.describe(self.entry))
+            rows = self.reader.search(self.entry, [["id", "in", [int(i) for i in part]]], _IN, self.reader.names(self.entry))
             yield [self.reader.record(self.entry, columns, row) for row in rows]

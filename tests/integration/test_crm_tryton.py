@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import random
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from steward.crm.profiles import Profile
 from steward.crm.registry import mapping_of, open_reader
 from steward.crm.tryton import TrytonReader
 from steward.errors import DeniedError, SchemaMismatchError
-from steward.records import Absent, Record, RecordKey
+from steward.records import Absent, Record, RecordKey, Snapshot
+from tests.support.onward import Pair
 from tests.support.tryton import PASSWORD, TrytonServer
 
 PEOPLE = 300
@@ -158,3 +161,64 @@ def test_a_column_that_tryton_lacks_is_named(server: TrytonServer, monkeypatch: 
     with TrytonReader(profile(server), parse_mapping(text)) as reader, pytest.raises(SchemaMismatchError, match="nickname"):
         list(reader.scan("contact"))
     assert mapping.tenant == "demo"
+
+
+# ------------------------------------------------------------------------------------------------ going on from a snapshot
+
+
+@dataclass
+class Onward:
+    """One reading that goes on after everything below happened; that it equals a whole read is checked where it is made."""
+
+    pair: Pair
+    made: Snapshot
+    edited: str
+    archived: str
+    gone: str
+    orphan: str
+
+    def party(self, id: str) -> tuple[str, str | None, bool]:
+        return self.pair.onward.record_digests(self.made, "contact", [id])[id]
+
+
+@pytest.fixture(scope="module")
+def onward(server: TrytonServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Onward]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRYTON_PASSWORD", PASSWORD)
+        pair = Pair(tmp_path_factory.mktemp("onward"), lambda: open_reader(profile(server)))
+        edited, archived = (str(server.call("model.party.party.create", [{"name": name}])[0]) for name in ("First", "Archived"))
+        server.call("model.party.party.write", [int(archived)], {"active": False})
+        ((gone,),) = rows(server, "select max(party) from sale_opportunity")
+        ((orphan,),) = rows(server, f"select max(id) from sale_opportunity where party = {gone}")
+        pair.begin()
+        server.call("model.party.party.write", [int(edited)], {"name": "Second"})
+        server.call("model.party.party.write", [int(archived)], {"active": True})
+        server.call("model.party.party.delete", [gone])
+        chance = random.Random(4)
+        ids = [i for (i,) in rows(server, "select id from party_party where active") if isinstance(i, int)]
+        for id in chance.sample(ids, 5):
+            server.call("model.party.party.write", [id], {"name": f"随 {chance.random()}", "active": chance.random() < 0.8})
+        server.call("model.party.party.create", [{"name": "Newcomer"}])
+        server.call("model.party.address.write", [rows(server, "select max(id) from party_address")[0][0]], {"city": "Moved"})
+        yield Onward(pair, pair.same(), edited, archived, str(gone), str(orphan))
+        pair.close()
+
+
+def test_it_goes_on_equal_to_a_whole_read_and_reads_what_differs(onward: Onward) -> None:
+    ways = onward.pair.onward.readings(onward.made)[-1].ways
+    assert {name for name, way in ways.items() if way.way != "stamps"} <= {name for name, w in ways.items() if not w.read}
+    assert 6 <= ways["contact"].read <= 8 and ways["contact"].gone == 1 and ways["address"].read == 1
+
+
+def test_a_deal_that_silently_loses_its_customer_is_noticed(onward: Onward) -> None:
+    deal = onward.pair.onward.records(onward.made, "deal", [onward.orphan])[onward.orphan]
+    assert deal["party"] is None
+    assert not onward.pair.onward.records(onward.made, "contact", [onward.gone])
+
+
+def test_two_edits_within_a_second_have_two_timestamps(onward: Onward) -> None:
+    assert onward.pair.onward.records(onward.made, "contact", [onward.edited])[onward.edited]["name"] == "Second"
+
+
+def test_restored_from_the_archive(onward: Onward) -> None:
+    assert onward.party(onward.archived)[2] is False
