@@ -7,7 +7,10 @@ What is peculiar, each with a test of its name:
 * A record's ``_timestamp`` does not move when a child of it changes: children are compared by themselves.
 * Notes and attachments hang on a text reference (``party.party,12``) and on no foreign key.
 * A user without any group may write: the check asks for the rights of every mapped model and says so.
-* Errors are status 200 with ``error``; an unknown method is 403, a lost session 401.
+* A relation of two parties is shown twice, once from each side, with ids of their own: the first one is the record.
+* What refers to a record and is not mapped is found (``tryton_links``), and so is what is archived.
+* Errors are status 200 with ``error``; an unknown method is 403, a lost session 401. An error's class may be a text with
+  a value in it: only the classes that are known are named.
 
 Left to others: changing anything (``steward.executor.writers.tryton``).
 """
@@ -16,12 +19,10 @@ from __future__ import annotations
 
 import base64
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -29,12 +30,13 @@ from steward.crm.base import Capabilities
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
-from steward.crm.profiles import Profile, address, credential
-from steward.crm.vendor import Access, VendorReader, switches
-from steward.crm.wire import Limit, Reply, Throttle, Wire, WireClock, clock_of, refused, unexpected
-from steward.errors import DeniedError, UsageError
-from steward.messages import N_
-from steward.records import Absent, RecordKey, Scalar
+from steward.crm.profiles import Profile
+from steward.crm.tryton_links import Referrers
+from steward.crm.tryton_parts import MOST_BYTES, TOO_LARGE, Parts, Whole, more_of, owned, parts_of
+from steward.crm.tryton_wire import OPTIONS, TrytonApi, TrytonRefusal
+from steward.crm.vendor import Access, VendorReader
+from steward.crm.wire import WireClock, clock_of, unexpected
+from steward.records import Absent, Link, Record, RecordKey, Scalar, canonical_text
 
 PAGE = 500
 
@@ -42,23 +44,24 @@ TRYTON_CAPABILITIES = Capabilities(
     system="tryton",
     conditional_delete=True,
     transactional=False,
-    recycle_bin=True,
+    recycle_bin=False,
     recycle_days=None,
-    restore_keeps_id=True,
+    restore_keeps_id=False,
     restore_moves_version=True,
     tells_who_deleted=True,
     per_id_result=True,
-    batch_size=1,
+    batch_size=100,
     requests_per_minute=None,
     request_lifetime=60.0,
-    side_effects=(),
-    source="Tryton 8.2 driven and observed; docs/reference/tryton.md. Archiving is the recycle bin; a hard delete has none",
+    side_effects=("party_erase",),
+    source="Tryton 8.2 driven and observed; docs/reference/tryton.md. Archiving keeps the id; a hard delete has no bin",
 )
 
-OPTIONS: Mapping[str, tuple[str, ...]] = {"company": (), "requests_per_minute": ()}
-"""Switches of a profile: the company whose records are meant."""
+RELATIONS = "party.relation.all"
+"""Model that shows each relation from both sides: the one told has an even id, its mirror the next."""
 
 _LEFT_OUT = frozenset({"one2many", "many2many", "one2one", "binary"})
+_SECRET = ("password", "session")
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 _IN = 200
 
@@ -89,6 +92,10 @@ class TrytonReader(VendorReader):
         self.api = TrytonApi(profile, write=write, transport=transport, clock=clock)
         super().__init__(mapping, self.api.wire, kept=kept)
         self._fields: dict[str, dict[str, Mapping[str, Any]]] = {}
+        self._models: dict[str, Mapping[str, Mapping[str, Any]] | None] = {}
+        self._parts: dict[str, Parts] = {}
+        self._referrers = Referrers(self)
+        self.with_files = False
 
     def close(self) -> None:
         """Release connections."""
@@ -115,11 +122,11 @@ class TrytonReader(VendorReader):
     def kinds(self, entry: ObjectMapping) -> dict[str, Mapping[str, Any]]:
         """Return the stored fields of a model: computed ones, which cannot be sorted by, change without an edit."""
         if entry.name not in self._fields:
-            said = self.api.call(f"model.{entry.source}.fields_get", [])
             self._fields[entry.name] = {
                 name: field
-                for name, field in sorted(said.items())
+                for name, field in sorted(self.all_fields(entry).items())
                 if field.get("type") not in _LEFT_OUT
+                and not name.startswith(_SECRET)
                 and field.get("searchable")
                 and (field.get("sortable") or field.get("type") == "reference")
             }
@@ -128,6 +135,32 @@ class TrytonReader(VendorReader):
     def describe(self, entry: ObjectMapping) -> tuple[str, ...]:
         """Return the stored fields, and ``_timestamp``."""
         return tuple(dict.fromkeys(("id", *self.kinds(entry), "_timestamp")))
+
+    def all_fields(self, entry: ObjectMapping) -> Mapping[str, Mapping[str, Any]]:
+        """Return every field of a model as ``fields_get`` says it."""
+        if entry.source not in self._models:
+            self._models[entry.source] = self.api.call(f"model.{entry.source}.fields_get", [])
+        return self._models[entry.source] or {}
+
+    def parts(self, entry: ObjectMapping) -> Parts:
+        """Return what belongs to a record beside its stored fields; nothing of a user, whose rows are secrets."""
+        if entry.name not in self._parts:
+            fields = self.all_fields(entry)
+            models = {o.source for o in self.mapping.objects.values()}
+            for model in owned(fields) - models - self._models.keys():
+                self._models[model] = self.api.ask(f"model.{model}.fields_get", [[]])
+            below = {m: f for m, f in self._models.items() if f is not None}
+            self._parts[entry.name] = Parts() if entry.source == "res.user" else parts_of(fields, models, below)
+        return self._parts[entry.name]
+
+    def owned(self, entry: ObjectMapping) -> frozenset[str]:
+        """Return the models that are no records of their own: a record of this object shows their rows as parts of it."""
+        mapped = {o.source for o in self.mapping.objects.values()}
+        return owned(self.all_fields(entry)) - mapped
+
+    def names(self, entry: ObjectMapping) -> tuple[str, ...]:
+        """Return what to ask for to read a record."""
+        return (*self.describe(entry), *self.parts(entry).names())
 
     def pages(self, entry: ObjectMapping, cursor: Any) -> Iterator[Page]:
         """Yield pages in the order of ids; the cursor is the last id."""
@@ -144,6 +177,8 @@ class TrytonReader(VendorReader):
         """Return the number of live records: archived ones are not counted."""
         entry = self.entry(object)
         domain = [["active", "=", True]] if "active" in self.kinds(entry) else []
+        if entry.source == RELATIONS:
+            return sum(1 for id in self.api.call(f"model.{entry.source}.search", [domain, 0, None, None]) if id % 2 == 0)
         return int(self.api.call(f"model.{entry.source}.search_count", [domain]))
 
     def one(self, entry: ObjectMapping, id: str) -> Row | Absent | None:
@@ -154,8 +189,71 @@ class TrytonReader(VendorReader):
         rows = self._read(entry, [["id", "=", int(id)]], 2)
         return rows[0] if rows else Absent(key, how="search is empty")
 
+    def fetch(self, object: str, ids: Sequence[str]) -> Mapping[str, Record | Absent]:
+        """Return what each id is now, two hundred to a call."""
+        entry, columns = self.entry(object), self.columns(object)
+        found: dict[str, Record | Absent] = {i: Absent(RecordKey(object, i), how="no Tryton id") for i in ids}
+        wanted = [i for i in dict.fromkeys(ids) if _ID.fullmatch(i)]
+        for start in range(0, len(wanted), _IN):
+            part = wanted[start : start + _IN]
+            rows = {str(r["id"]): r for r in self._read(entry, [["id", "in", [int(i) for i in part]]], _IN)}
+            for id in part:
+                key = RecordKey(object, id)
+                found[id] = self.record(entry, columns, rows[id]) if id in rows else Absent(key, how="search is empty")
+        return self._whole(entry, found) if self.with_files else found
+
+    def children(self, object: str, ids: Sequence[str]) -> Sequence[Link]:
+        """Return every reference to these records, from what is mapped and from what is not."""
+        entry = self.entry(object)
+        wanted = [i for i in dict.fromkeys(ids) if _ID.fullmatch(i)]
+        return [*super().children(object, wanted), *self._referrers.links(entry, wanted)]
+
+    def hidden(self, object: str, ids: Sequence[str]) -> Sequence[Link]:
+        """Return the references of archived records, which a deletion would take along unseen."""
+        wanted = [i for i in dict.fromkeys(ids) if _ID.fullmatch(i)]
+        links: set[Link] = set()
+        for child, column in self.mapping.children_of(object):
+            if "active" in self.kinds(child):
+                columns = self.columns(child.name)
+                for row in self._rows(child, column, wanted, [["active", "=", False]]):
+                    record = self.record(child, columns, row)
+                    parent = canonical_text(record.fields[column]) or ""
+                    if record.deleted and parent in wanted:
+                        links.add(Link(record.key, column, RecordKey(object, parent)))
+        return sorted(links, key=lambda link: (link.parent, link.child, link.field))
+
+    def record(self, entry: ObjectMapping, columns: Sequence[str], row: Row) -> Record:
+        """Return the record of a row; of an archived one the latest writer counts as who archived it."""
+        found = super().record(entry, columns, row)
+        if not found.deleted or "write_uid" not in found.fields:
+            return found
+        return Record(found.key, found.fields, found.version, True, canonical_text(found.fields["write_uid"]))
+
+    def _whole(self, entry: ObjectMapping, found: Mapping[str, Record | Absent]) -> Mapping[str, Record | Absent]:
+        """Add the contents of files; of one that is too large there is none."""
+        names = self.parts(entry).files
+        there = [int(i) for i, r in found.items() if isinstance(r, Record)]
+        if not names or not there:
+            return found
+        whole = dict(found)
+        sizes = {f"{entry.source}.{n}": "size" for n in names}
+        ask = f"model.{entry.source}.read"
+        for row in self.api.call(ask, [there, list(names)], context=sizes):
+            small = [n for n in names if int(row.get(n) or 0) <= MOST_BYTES]
+            (got,) = self.api.call(ask, [[row["id"]], small]) if small else ({},)
+            record = whole[str(row["id"])]
+            assert isinstance(record, Record)
+            contents = {n: untype(got.get(n)) if n in small else {TOO_LARGE: int(row[n])} for n in names}
+            whole[record.key.id] = Whole(
+                record.key, {**record.fields, **contents}, record.version, record.deleted, record.deleted_by, record.digest
+            )
+        return whole
+
     def referring(self, child: ObjectMapping, column: str, ids: Sequence[str]) -> Iterator[Row]:
         """Yield rows whose ``column`` is one of ``ids``, by foreign key or by text reference."""
+        return self._rows(child, column, ids, [])
+
+    def _rows(self, child: ObjectMapping, column: str, ids: Sequence[str], more: list[Any]) -> Iterator[Row]:
         wanted = [i for i in ids if _ID.fullmatch(i)]
         kind = self.kinds(child).get(column, {}).get("type")
         model = self.entry(child.parents[column]).source
@@ -163,23 +261,23 @@ class TrytonReader(VendorReader):
             part = wanted[start : start + _IN]
             values: list[Any] = [f"{model},{i}" for i in part] if kind == "reference" else [int(i) for i in part]
             last = 0
-            while rows := self._read(child, [[column, "in", values], ["id", ">", last]], PAGE):
+            while rows := self._read(child, [[column, "in", values], ["id", ">", last], *more], PAGE):
                 yield from rows
                 last = int(rows[-1]["id"])
 
     def _read(self, entry: ObjectMapping, domain: list[Any], limit: int) -> list[dict[str, Any]]:
-        return self.search(entry, domain, limit, self.describe(entry))
+        return self.search(entry, domain, limit, self.names(entry))
 
     def search(self, entry: ObjectMapping, domain: list[Any], limit: int, names: Sequence[str]) -> list[dict[str, Any]]:
         """Return the first rows of a domain in the order of ids, with the named columns."""
         rows = self.api.call(f"model.{entry.source}.search_read", [domain, 0, limit, [["id", "ASC"]], list(names)])
         if not isinstance(rows, list):
             raise unexpected(self.wire.host, 200, "search_read")
-        return rows
+        return [r for r in rows if int(r["id"]) % 2 == 0] if entry.source == RELATIONS else rows
 
     def flatten(self, entry: ObjectMapping, row: Row) -> dict[str, Scalar]:
-        """Return the columns of a row; a text reference to a mapped model becomes the id."""
-        flat: dict[str, Scalar] = {}
+        """Return the columns of a row; a text reference to a mapped model becomes the id. Parts beside them are ``more``."""
+        flat = more_of(self.parts(entry), row, untype)
         kinds = self.kinds(entry)
         for name, value in row.items():
             if name not in ("id", "_timestamp") and name not in kinds:
@@ -219,106 +317,4 @@ def untype(value: Any) -> Scalar:
     return value  # type: ignore[no-any-return]  # JSON values are scalars
 
 
-# the wire --------------------------------------------------------------------------------------------------------
-
-
-class TrytonApi:
-    """Calls within a session that is opened once, and anew when the server lost it."""
-
-    def __init__(
-        self,
-        profile: Profile,
-        *,
-        write: bool = False,
-        transport: httpx.BaseTransport | None = None,
-        clock: WireClock | None = None,
-    ) -> None:
-        self._secrets = credential(profile, write=write)
-        if not {"user", "password"} <= self._secrets.keys():
-            raise UsageError(N_("A Tryton credential is 'user' and 'password'."))
-        chosen = switches(profile, OPTIONS)
-        where = address(profile).rstrip("/")
-        self.database = urlsplit(where).path.strip("/")
-        if not self.database or "/" in self.database:
-            raise UsageError(N_("The address of a Tryton profile is https://HOST/DATABASE."))
-        self.context: dict[str, Any] = {"active_test": False, "language": "en"}
-        if chosen["company"].isdigit():
-            self.context["company"] = int(chosen["company"])
-        self.user, self._session = 0, ""
-        self.headers: Mapping[str, str] = {}
-        self._lock = threading.Lock()
-        said = chosen["requests_per_minute"]
-        limits = [Limit(int(said), 60.0)] if said.isdigit() and said != "0" else []
-        real: dict[str, Any] = {} if clock is None else {"clock": clock}
-        self.wire = Wire(
-            where, self._headers, Throttle(limits, clock=clock), expired=lambda reply: reply.status == 401, renew=self._drop,
-            transport=transport, **real,
-        )  # fmt: skip
-        self._door = Wire(
-            where, lambda: {"Content-Type": "application/json"}, Throttle((), clock=clock), transport=transport, **real
-        )
-
-    def call(self, method: str, params: Sequence[Any], *, context: Mapping[str, Any] | None = None, write: bool = False) -> Any:
-        """Call a method and return its result.
-
-        Raises
-        ------
-        TrytonRefusal
-            The server refused; its class is in ``code``, its text is not kept.
-        """
-        send = self.wire.write if write else self.wire.read
-        body = {"id": 1, "method": method, "params": [*params, {**self.context, **(context or {})}]}
-        reply = send("POST", "rpc/", json=body)
-        self.headers = reply.headers
-        return self._result(reply)
-
-    def close(self) -> None:
-        """Release connections."""
-        self._door.close()
-        self.wire.close()
-
-    def _headers(self) -> dict[str, str]:
-        with self._lock:
-            if not self._session:
-                self._login()
-            token = base64.b64encode(f"{self._name()}:{self.user}:{self._session}".encode()).decode()
-        return {"Content-Type": "application/json", "Authorization": f"Session {token}"}
-
-    def _drop(self) -> None:
-        with self._lock:
-            self._session = ""
-
-    def _name(self) -> str:
-        return self._secrets["user"].reveal().decode()
-
-    def _login(self) -> None:
-        secret = {"password": self._secrets["password"].reveal().decode()}
-        reply = self._door.read("POST", "rpc/", json={"id": 1, "method": "common.db.login", "params": [self._name(), secret]})
-        if reply.status in (401, 403):
-            raise refused(self.wire.host, reply.status, "login")
-        said = self._result(reply)
-        if not isinstance(said, list) or len(said) < 2:
-            raise refused(self.wire.host, reply.status, "login")
-        self.user, self._session = int(said[0]), str(said[1])
-
-    def _result(self, reply: Reply) -> Any:
-        if reply.status in (401, 403):
-            raise refused(self.wire.host, reply.status, "")
-        if reply.status != 200:
-            raise unexpected(self.wire.host, reply.status, "")
-        said = reply.json()
-        if isinstance(said, dict) and "error" in said:
-            error = said["error"]
-            code = str(error[0]) if isinstance(error, list) and error else "error"
-            raise TrytonRefusal(self.wire.host, code)
-        if not isinstance(said, dict) or "result" not in said:
-            raise unexpected(self.wire.host, reply.status, "")
-        return said["result"]
-
-
-class TrytonRefusal(DeniedError):
-    """The server refused a call; ``code`` is the class of its error, such as ``UserError`` or ``ConcurrencyException``."""
-
-    def __init__(self, host: str, code: str) -> None:
-        super().__init__(N_("Tryton at {host} refused the call ({code})."), host=host, code=code)
-        self.code = code
+__all__ = ["OPTIONS", "RELATIONS", "TRYTON_CAPABILITIES", "TrytonApi", "TrytonReader", "TrytonRefusal", "untype"]
