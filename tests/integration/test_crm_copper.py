@@ -11,7 +11,7 @@ import pytest
 
 from steward.crm.copper import CopperReader
 from steward.crm.examples import example_mapping
-from steward.crm.mapping import parse_mapping
+from steward.crm.mapping import Mapping, parse_mapping
 from steward.crm.profiles import Profile
 from steward.errors import DeniedError, UnavailableError
 from steward.records import Absent, Record, RecordKey
@@ -19,6 +19,7 @@ from steward.sandbox.copper import ADMIN_KEY, RESTRICTED_KEY
 from tests.support.copper_sandbox import Copies, Sandbox
 
 MAPPING = parse_mapping(example_mapping("copper"))
+FOR_GOOD = parse_mapping("\n".join(x for x in example_mapping("copper").splitlines() if not x.startswith("soft_delete")))
 CUSTOMERS = 700
 Open = Callable[..., CopperReader]
 
@@ -63,6 +64,7 @@ def reader(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         kept: Path | None = None,
         transport: httpx.BaseTransport | None = None,
         clock: Virtual | None = None,
+        mapping: Mapping = MAPPING,
         **options: str,
     ) -> CopperReader:
         monkeypatch.setenv("COPPER_USER", box.mail(1 if admin else 2))
@@ -71,7 +73,7 @@ def reader(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         profile = Profile(
             system="copper", tenant="default", environment="production", address=box.base, read=read, options=options, name="t"
         )
-        opened.append(CopperReader(profile, MAPPING, kept=kept, transport=transport, clock=clock or Virtual()))
+        opened.append(CopperReader(profile, mapping, kept=kept, transport=transport, clock=clock or Virtual()))
         return opened[-1]
 
     yield make
@@ -302,10 +304,50 @@ def test_connect_fields_are_children(box: Sandbox, reader: Open, form: str) -> N
     box.state.switches.turn({"link_entity_type": form, "links_both_ways": True})
     ((source, target),) = box.state.query("SELECT a_id, b_id FROM link ORDER BY id LIMIT 1")
     one = reader()
+    marked = one.children("contact", [str(source)])
+    assert not [link for link in marked if "connect" in link.field], "what only gets a mark keeps them"
     for id_, other in ((source, target), (target, source)):
-        found = {(link.child, link.field) for link in one.children("contact", [str(id_)])}
+        found = {(link.child, link.field) for link in one.lost_with("contact", [str(id_)])}
         assert (RecordKey("contact", str(other)), "connect_7") in found
-    assert not [link for link in reader(connect_fields="ignore").children("contact", [str(source)]) if "connect" in link.field]
+        found = {(link.child, link.field) for link in reader(mapping=FOR_GOOD).children("contact", [str(id_)])}
+        assert (RecordKey("contact", str(other)), "connect_7") in found
+    ignoring = reader(mapping=FOR_GOOD, connect_fields="ignore")
+    assert not [link for link in ignoring.children("contact", [str(source)]) if "connect" in link.field]
+
+
+def test_files_are_children_where_a_deletion_is_for_good(box: Sandbox, reader: Open) -> None:
+    ((owner,),) = box.state.query("SELECT owner FROM file WHERE kind = 'people' ORDER BY id LIMIT 1")
+    asked = {"mapping": FOR_GOOD}
+    assert "files" in {link.field for link in reader(**asked).children("contact", [str(owner)])}
+    assert "files" not in {link.field for link in reader(**asked, files="ignore").children("contact", [str(owner)])}
+    assert "files" not in {link.field for link in reader().children("contact", [str(owner)])}
+
+
+def test_a_primary_contact_is_in_use(box: Sandbox, reader: Open) -> None:
+    person = next(body for body in box.state.all("people") if body["company_id"])
+    box.control("edit", {"kind": "companies", "id": person["company_id"], "changes": {"primary_contact_id": person["id"]}})
+    found = reader(mapping=FOR_GOOD).children("contact", [str(person["id"])])
+    assert (RecordKey("company", str(person["company_id"])), "primary_contact_id") in {(x.child, x.field) for x in found}
+
+
+def test_the_mark_of_a_deletion_is_a_column_and_no_tag(box: Sandbox, reader: Open) -> None:
+    box.control("edit", {"kind": "people", "id": 4, "changes": {"tags": ["vip", "steward:pending-delete", "old"]}})
+    marked, other = (one.fetch("contact", ["4"])["4"] for one in (reader(), reader(deleted_tag="old")))
+    assert isinstance(marked, Record) and isinstance(other, Record)
+    assert (marked.fields["pending_delete"], marked.fields["tags"], marked.deleted) == (True, ["vip", "old"], True)
+    assert other.fields["tags"] == ["vip", "steward:pending-delete"] and other.deleted
+    assert reader().count("contact") == len(there(box, "people")) - 1
+
+
+def test_activities_of_the_system_are_links_or_stand_apart(box: Sandbox, reader: Open) -> None:
+    row = next(body for body in box.state.all("activities") if body["type"]["category"] == "system")
+    column = f"{row['parent']['type']}_id"
+    linked, apart = (
+        one.fetch("activity", [str(row["id"])])[str(row["id"])] for one in (reader(), reader(system_activities="apart"))
+    )
+    assert isinstance(linked, Record) and isinstance(apart, Record)
+    assert linked.fields[column] == row["parent"]["id"] and apart.fields[column] is None
+    assert apart.fields["more"] == {"about": f"{row['parent']['type']}/{row['parent']['id']}"}
 
 
 def test_converted_leads_are_read_too(box: Sandbox, reader: Open) -> None:

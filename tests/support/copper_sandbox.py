@@ -64,7 +64,7 @@ class Copies:
         source.backup(state.db)
         source.close()
         state.switches, state.ahead, state._clock = Switches(per_minute=1_000_000), 0.0, time.time
-        for held in (state.faults, state.calls, state.codes, state.notices):
+        for held in (state.faults, state.calls, state.codes, state.notices, state.late):
             held.clear()
 
     @contextmanager

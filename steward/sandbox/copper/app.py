@@ -114,6 +114,10 @@ def _vendor(state: State, request: Request, path: str, raw: bytes) -> tuple[Repl
         return Reply(502, _HTML_FAULT), "fault: 500"
     if fault and fault.kind == "cut_before":
         return None, "fault: cut before"
+    if fault and fault.kind == "late":
+        query = dict(request.query_params)
+        state.late.append(lambda: notify(state, answer(state, who, request.method, path, query, raw).deleted))
+        return None, "fault: late"
     state.query("SAVEPOINT call")
     try:
         reply = answer(state, who, request.method, path, request.query_params, raw)
@@ -156,6 +160,11 @@ def _control(state: State, method: str, verb: str, body: dict[str, Any]) -> Any:
         return taken
     if method != "POST":
         return None
+    if verb == "late":
+        held, state.late = state.late, []
+        for call in held:
+            call()
+        return {"applied": len(held)}
     if verb == "settle":
         state.settle()
         return {"settled": True}

@@ -60,6 +60,7 @@ class State:
         self.calls: dict[str, deque[float]] = {}
         self.codes: dict[str, int] = {}
         self.notices: list[Body] = []
+        self.late: list[Callable[[], None]] = []
         self.db = sqlite3.connect(":memory:" if path is None else path, check_same_thread=False, isolation_level=None)
         self.db.execute("PRAGMA journal_mode=MEMORY")
         self.db.execute("PRAGMA synchronous=OFF")

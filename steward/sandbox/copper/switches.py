@@ -10,13 +10,15 @@ from typing import Any
 
 POLICIES = ("orphan", "null", "cascade", "refuse")
 RELATIONS = ("people.company", "opportunity.company", "opportunity.primary_contact", "task.related", "activity.parent")
-FAULTS = ("429", "500", "cut_before", "cut_after")
+FAULTS = ("429", "500", "cut_before", "cut_after", "late")
 _CHOICES: dict[str, tuple[object, ...]] = {
     "page_size_over": ("refuse", "clamp"),
     "bounds": ("inclusive", "exclusive"),
     "total": ("exact", "overstate", "omit"),
     "rate_body": ("empty", "envelope"),
     "second_delete": ("404", "200"),
+    "tags": ("replace", "add"),
+    "custom_fields": ("merge", "replace"),
     "hidden": ("404", "403"),
     "link_entity_type": ("plural", "singular"),
 }
@@ -56,6 +58,10 @@ class Switches:
         Whether the Leads feature is on.
     second_delete : str
         ``404`` or ``200``: deleting what is already gone.
+    tags : str
+        ``replace`` or ``add``: what an update does with the tags it names.
+    custom_fields : str
+        ``merge`` or ``replace``: what an update does with the custom fields it does not name.
     stubs_in_search : bool
         Whether search lists deleted activities as stubs.
     keep_given_dates : bool
@@ -87,6 +93,8 @@ class Switches:
     hidden: str = "404"
     leads: bool = True
     second_delete: str = "404"
+    tags: str = "replace"
+    custom_fields: str = "merge"
     stubs_in_search: bool = False
     keep_given_dates: bool = False
     links_both_ways: bool = False
@@ -132,7 +140,8 @@ class Fault:
     Attributes
     ----------
     kind : str
-        ``429``, ``500`` (with HTML), ``cut_before`` (nothing applied) or ``cut_after`` (applied, no answer).
+        ``429``, ``500`` (with HTML), ``cut_before`` (nothing applied), ``cut_after`` (applied, no answer) or ``late`` (no
+        answer, and applied when ``/_control/late`` says so).
     method, path : str
         Only calls of this method, and with this text in their path; empty means any.
     skip, times : int

@@ -97,7 +97,12 @@ def update(state: State, kind: str, id_: int, body: Body) -> Body | None:
     if "custom_fields" in changes:
         values = {one["custom_field_definition_id"]: one["value"] for one in held["custom_fields"]}
         values.update({one["custom_field_definition_id"]: one.get("value") for one in changes["custom_fields"]})
+        if state.switches.custom_fields == "replace":
+            named = {one["custom_field_definition_id"] for one in changes["custom_fields"]}
+            values = {number: value if number in named else None for number, value in values.items()}
         changes["custom_fields"] = [{"custom_field_definition_id": n, "value": value} for n, value in values.items()]
+    if "tags" in changes and state.switches.tags == "add":
+        changes["tags"] = list(dict.fromkeys([*held["tags"], *changes["tags"]]))
     return state.change(kind, id_, changes)
 
 
