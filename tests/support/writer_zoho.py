@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from steward.crm.examples import example_mapping
 from steward.crm.mapping import Mapping as CrmMapping
@@ -73,46 +76,90 @@ def open_writer(
     return ZohoWriter(reader, steps, hook=hook)
 
 
+@dataclass
+class ZohoCase(WriterCase):
+    """A case with its sandbox at hand.
+
+    Attributes
+    ----------
+    crm : Caller
+        People's and the test's own way in.
+    put : callable
+        Somebody makes a record of a module with these values; returns its id.
+    sent : callable
+        Returns the calls so far that could write: method and path with its query.
+    """
+
+    crm: Caller = field(kw_only=True)
+    put: Callable[..., str] = field(kw_only=True)
+
+    def sent(self, method: str = "DELETE|PUT|POST") -> list[tuple[str, str]]:
+        log = self.crm.http.get("/_control/log").json()["log"]
+        return [(e["method"], e["path"]) for e in log if re.fullmatch(method, e["method"]) and re.search(WRITES, e["path"])]
+
+    def life(self, id: str) -> str:
+        return str(self.crm.http.get(f"/_control/record/{id}").json()["life"])
+
+    def values(self, id: str) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(self.crm.http.get(f"/_control/record/{id}").json()["doc"])
+        return said
+
+
 @contextmanager
 def open_case(folder: Path) -> Iterator[WriterCase]:
     """Open the case on a new sandbox."""
     fresh = Fresh(60)
-    mapping = parse_mapping(mapping_text())
-    with serve(fresh) as address:
-        state = fresh.app.state
-        crm = Caller(address, state)
-        journal = Journal(connect(folder / "journal.sqlite"))
-        steps = StepLog(journal.db)
-        writer = open_writer(address, steps, clock=Quick(), mapping=mapping)
-        look = VendorLook(ZohoReader(profile(address), mapping, clock=Quick()))
-        numbers = itertools.count(8_000_000_000_000_000_000)
-        (boss,) = state.db.execute("SELECT id FROM person ORDER BY id LIMIT 1").fetchone()
+    with serve(fresh) as address, open_on(fresh, address, folder) as case:
+        yield case
 
-        def put(module: str, **values: object) -> str:
-            """Somebody makes a record with every kind of field in it."""
-            ident, now, by = next(numbers), state.now() - 86_400, state.person(boss)
-            state.put(module, ident, {"Owner": by, "Created_By": by, "Modified_By": by, **values}, created=now, modified=now)
-            return str(ident)
 
-        def person(text: str) -> str:
-            return put(
-                "Contacts", Last_Name=text, First_Name="A", Email="a@crm.example", Legal_Hold=False, Score=3, Weight=1.5, Interests=["Events", "Surveys"],
-                Background="<b>x</b> " * 100, Date_of_Birth="1980-02-03", Visits=[{"id": "8500000000000000001", "Remark": "here"}],
-            )  # fmt: skip
+@contextmanager
+def open_on(
+    fresh: Fresh,
+    address: str,
+    folder: Path,
+    *,
+    mapping: CrmMapping | None = None,
+    clock: WireClock | None = None,
+    **options: str,
+) -> Iterator[ZohoCase]:
+    """Open the case on a sandbox that is served already, as it stands."""
+    mapping = mapping or parse_mapping(mapping_text())
+    state = fresh.app.state
+    crm = Caller(address, state, "1000.person")
+    journal = Journal(connect(folder / "journal.sqlite"))
+    steps = StepLog(journal.db)
+    writer = open_writer(address, steps, clock=clock or Quick(), mapping=mapping, **options)
+    look = VendorLook(ZohoReader(profile(address, **options), mapping, clock=clock or Quick()))
+    numbers = itertools.count(8_000_000_000_000_000_000)
+    (boss,) = state.db.execute("SELECT id FROM person ORDER BY id LIMIT 1").fetchone()
 
-        def fault(kind: Fault) -> None:
-            crm.http.delete("/_control/faults")
-            crm.control("faults", kind=_KIND[kind], method="DELETE|PUT|POST", path=WRITES)
+    def put(module: str, **values: object) -> str:
+        ident, now, by = next(numbers), state.now() - 86_400, state.person(boss)
+        state.put(module, ident, {"Owner": by, "Created_By": by, "Modified_By": by, **values}, created=now, modified=now)
+        return str(ident)
 
-        yield WriterCase(
+    def person(text: str) -> str:
+        return put(
+            "Contacts", Last_Name=text, First_Name="A", Email="a@crm.example", Legal_Hold=False, Score=3, Weight=1.5, Interests=["Events", "Surveys"],
+            Background="<b>x</b> " * 100, Date_of_Birth="1980-02-03", Visits=[{"id": "8500000000000000001", "Remark": "here"}],
+        )  # fmt: skip
+
+    def fault(kind: Fault) -> None:
+        crm.http.delete("/_control/faults")
+        crm.control("faults", kind=_KIND[kind], method="DELETE|PUT|POST", path=WRITES)
+
+    try:
+        yield ZohoCase(
             system="zoho", writer=writer, look=look, steps=steps, mapping=mapping, person="contact", child=("deal", "Contact_Name"),
             text_field="Last_Name", new_person=person,
             new_child=lambda of: put("Deals", Deal_Name="d", Stage="Won", Amount=12.5, Contact_Name={"id": of, "name": "x"}),
             edit=lambda id, said: crm.control("edit", id=id, values={"Last_Name": said}) and None,
             remove=lambda id: crm.control("remove", id=id) and None,
-            gone=lambda id: json.loads(crm.http.get(f"/_control/record/{id}").text)["life"] != "live",
-            fault=fault, late=lambda: crm.control("late") and None,
+            gone=lambda id: crm.http.get(f"/_control/record/{id}").json()["life"] != "live",
+            fault=fault, late=lambda: crm.control("late") and None, crm=crm, put=put,
         )  # fmt: skip
+    finally:
         writer.close()
         look.close()
         crm.http.close()

@@ -1,7 +1,7 @@
 """Token endpoint and the check of a request's token. Left to others: what a token may then do there.
 
-Three refresh tokens are set up: one that may read, one that may read records but neither organisation nor bin, and one
-that may do everything. Access tokens live an hour, fifteen at a
+Four refresh tokens are set up: one that may read, one that may read records but neither organisation nor bin, one that may
+do everything, and one that may too and is another user's. Access tokens live an hour, fifteen at a
 time, ten in ten minutes; a refusal of the token service is status 200 without a token, as the vendor does it.
 """
 
@@ -30,6 +30,7 @@ REFRESH = {
     "1000.reader": (frozenset(_READ), 1),
     "1000.narrow": (frozenset(_READ) - {"ZohoCRM.org.READ", "ZohoCRM.settings.recycle_bin.READ"}, 1),
     "1000.executor": (frozenset(_READ + _WRITE), 2),
+    "1000.person": (frozenset(_READ + _WRITE), 1),
 }
 """Refresh token → its scopes and the ordinal of its user."""
 MOST_LIVE, MOST_MADE, WINDOW = 15, 10, 600
