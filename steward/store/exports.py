@@ -167,8 +167,16 @@ class ExportSource(FileSource):
     def _inside(self, path: Path, scratch: Path) -> Iterator[tuple[str, Path, bool]]:
         """Yield (name, path, named by a person) of every file that is meant."""
         if path.is_dir():
-            for inner in sorted(p for p in path.iterdir() if _readable(p)):
-                yield inner.name, inner, False
+            for inner in sorted(p for p in path.iterdir() if not p.name.startswith((".", "~$"))):
+                if inner.is_dir():
+                    self.left_out.append((inner.name, (N_("It is a folder; name it by itself to have it read."), {})))
+                elif _readable(inner) or is_archive(inner):
+                    for shown, file, _ in self._inside(inner, scratch):
+                        yield shown, file, False
+                else:
+                    self.left_out.append((inner.name, (N_("It is no table."), {})))
+        elif not path.is_file():
+            raise SnapshotError(N_("{file} is not a file."), file=path.name)
         elif is_archive(path):
             folder = Path(tempfile.mkdtemp(dir=self._folder(scratch)))
             for shown, inner in unpack(path, folder):
@@ -223,7 +231,21 @@ class ExportSource(FileSource):
         for column in dict.fromkeys((*entry.key_columns, *entry.parents)):
             if column != ROW:
                 self._check_ids(entry, writer, column)
+        self._check_numbers(entry, writer)
         self._check_links(entry, writer)
+
+    def _check_numbers(self, entry: ObjectMapping, writer: TableWriter) -> None:
+        """Say where other long numbers, telephones above all, were shortened: two that look alike need not be one."""
+        columns = [c for c in writer.columns if c not in entry.key_columns and c not in entry.parents]
+        counts = ", ".join(f"count(*) FILTER (regexp_matches({quote(c)}, '^[0-9]([.,][0-9]+)?E[+]1[0-9]$'))" for c in columns)
+        for column, count in zip(
+            columns, one(writer.connection, f"SELECT {counts} FROM {writer.table}") if columns else (), strict=True
+        ):
+            if count:
+                self.remarks.append(
+                    (N_("{count} values in {column} of {object} were shortened by a spreadsheet program, such as 1.39E+10; two that look alike need not be one."),
+                     {"count": str(count), "column": column, "object": entry.name})
+                )  # fmt: skip
 
     def _check_ids(self, entry: ObjectMapping, writer: TableWriter, column: str) -> None:
         """Refuse ids that a spreadsheet program turned into numbers: ``6.74E+18``, or zeros where digits were."""

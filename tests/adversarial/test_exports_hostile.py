@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import zipfile
 from datetime import UTC, datetime
@@ -97,6 +98,28 @@ def test_ids_of_another_shape_are_said_and_not_refused(tmp_path: Path, capsys: p
     shown = capsys.readouterr()
     assert "1 of 2 ids in Record Id of contact do not look like ids of Zoho CRM" in shown.out + shown.err
     assert "A-1" not in shown.out + shown.err
+
+
+def test_shortened_telephones_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"zcrm_673988200000056111{n},K,N{n},n{n}@example.com,1.39E+10,2024-01-01\n" for n in range(3))
+    (tmp_path / "c.csv").write_text(HEADER.replace("Account Name.id", "Phone") + rows)
+    assert main(["snapshot", str(tmp_path / "c.csv"), "--workspace", str(tmp_path / "w"), "--quiet"]) == 0
+    assert "3 values in Phone of contact were shortened by a spreadsheet program" in capsys.readouterr().out
+
+
+def test_nothing_in_a_folder_is_passed_over_in_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in"
+    (folder / "more").mkdir(parents=True)
+    write_csv(folder / "c.csv", contacts("zoho", "en"))
+    (folder / "read.md").write_text("x")
+    (folder / "other.csv").write_text("a,b\n1,2\n")
+    (folder / "none.csv").write_bytes(b"")
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.write(write_csv(tmp_path / "a.csv", accounts("zoho", "en")), "a.csv")
+    assert main(["snapshot", str(folder), "--workspace", str(tmp_path / "w"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [o["name"] for o in said["objects"]] == ["account", "contact"]
+    assert {f["file"] for f in said["recognised"]["left_out"]} == {"more", "read.md", "other.csv", "none.csv"}
 
 
 # ---------------------------------------------------------------------- headers and values

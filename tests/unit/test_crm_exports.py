@@ -57,6 +57,8 @@ KNOWN: list[tuple[list[str], tuple[str, str] | None]] = [
     (["Contact ID", "First Name", "Last Name", "Account Name", "Contact Owner", "Created Date", "Last Modified Date"], None),
     (["数据ID(不可修改)", "客户名称(必填)", "拥有者", "创建人", "创建时间", "修改时间", "数据状态"], None),
     (["姓名", "手机", "邮箱", "负责人", "创建时间"], None),
+    (["序号", "问题一", "问题二", "提交人", "提交时间"], None),
+    (["Record Id", "Contact Owner.id", "Last Name", "Email"], ("zoho", "contact")),
     (["id", "name"], None),
     ([], None),
 ]  # fmt: skip
