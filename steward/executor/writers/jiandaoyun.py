@@ -132,8 +132,7 @@ class JiandaoyunWriter(JiandaoyunMaking):
         now = self._set(entry, record.key.id, changes)
         if now is None or not self._differ(entry, now, changes):
             return  # without a record in the answer, settling compares
-        # Names may have changed on the way: what stands anywhere now that we sent, or was emptied, is ours.
-        self.reader.moved(entry)
+        # It may stand in another field: what holds what we sent, or was emptied, is ours.
         sent = {canonical_text(v) for v in changes.values()} | {None}
         ours = {
             n: record.fields.get(n)
@@ -156,6 +155,7 @@ class JiandaoyunWriter(JiandaoyunMaking):
             "is_start_trigger": self._switch("is_start_trigger"),
         }
         row = self._write("v5/app/entry/data/update", body, "single").get("data")
+        self.reader.moved(entry)  # two fields may have swapped their names while it was on its way
         return self._record(entry, row) if isinstance(row, dict) and row.get("_id") == id else None
 
     def _record(self, entry: ObjectMapping, row: Mapping[str, Any]) -> Record:

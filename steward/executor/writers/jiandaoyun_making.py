@@ -35,6 +35,8 @@ from steward.records import Fields, Record, RecordKey, canonical_text
 KEY_LIFE = timedelta(hours=1)
 """How long the vendor remembers a ``transaction_id``."""
 
+_EDITED = timedelta(seconds=1)
+"""A record whose two times lie further apart was changed after it was made."""
 _FAILED = 4042
 _USED = frozenset({17025, 17026})
 _REFUSALS: Mapping[int, tuple[str, Answer]] = {
@@ -168,7 +170,7 @@ class JiandaoyunMaking(VendorWriter):
         alike = [r.key.id for r in near if self._as_read(entry, r.fields, names) == meant]
         if len(alike) == 1:
             return alike[0]
-        if alike or any(_kin(r.fields, fields) for r in near):
+        if alike or any(_kin(r, fields) for r in near):
             raise Refused("perhaps_made")
         return None
 
@@ -204,11 +206,14 @@ class JiandaoyunMaking(VendorWriter):
         return "unknown" if alike else "open", None, None
 
 
-def _kin(left: Fields, right: Fields) -> bool:
-    """Say whether half of the values that one was made with stand in the other."""
-    given = {n: canonical_text(v) for n, v in right.items() if v is not None}
-    same = sum(1 for n, text in given.items() if canonical_text(left.get(n)) == text)
-    return bool(given) and same * 2 >= len(given)
+def _kin(record: Record, given: Fields) -> bool:
+    """Say whether a record has been edited since it was made, and still holds half of some values."""
+    made, moved = (time_of(canonical_text(record.fields.get(n))) for n in ("createTime", "updateTime"))
+    if made is not None and moved is not None and moved - made < _EDITED:
+        return False
+    texts = {n: canonical_text(v) for n, v in given.items() if v is not None}
+    same = sum(1 for n, text in texts.items() if canonical_text(record.fields.get(n)) == text)
+    return bool(texts) and same * 2 >= len(texts)
 
 
 __all__ = ["KEY_LIFE", "JiandaoyunMaking"]

@@ -125,6 +125,20 @@ def _edit(state: State, body: Json) -> Json:
     return {"edited": body["data_id"]}
 
 
+def _line(state: State, body: Json) -> Json:
+    """A person adds a line to a subform; a call could not write every kind of its columns. ``column`` is a label."""
+    entry = body["entry_id"]
+    record = state.record(entry, body["data_id"])
+    column = next((f for f in state.fields(entry) if f.parent and f.label == body["column"]), None)
+    if record is None or column is None:
+        raise _WrongError("no such record or column")
+    held = json.loads(record["body"])
+    held.setdefault(column.parent, []).append({"_id": state.new_id(), column.name: body["value"]})
+    state.update(entry, body["data_id"], held, OPERATOR)
+    _push(state, "data_update", body["data_id"])
+    return {"lines": len(held[column.parent])}
+
+
 def _create(state: State, body: Json) -> Json:
     entry = body["entry_id"]
     wrapped = {k: {"value": v} for k, v in body["data"].items()}
@@ -226,6 +240,6 @@ SHOWN: dict[str, Callable[[State, dict[str, str]], Any]] = {
     "webhooks": _table("pushes"),
 }
 DONE: dict[str, Callable[[State, Json], Any]] = {
-    "settings": _settings, "fault": _fault, "calm": _calm, "late": _late, "clock": _clock, "key": _key, "alias": _alias, "edit": _edit,
+    "settings": _settings, "fault": _fault, "calm": _calm, "late": _late, "clock": _clock, "key": _key, "alias": _alias, "edit": _edit, "line": _line,
     "create": _create, "delete": _delete, "recover": _recover, "purge": _purge, "mark": _mark, "flow": _flow, "busy": _busy,
 }  # fmt: skip
