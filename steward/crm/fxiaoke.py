@@ -224,6 +224,7 @@ class FxiaokeReader(VendorReader):
         body = {"includeNull": True, "data": {"dataObjectApiName": entry.source, "objectDataId": id}}
         said, _ = self.api.patiently(f"{path_of(entry)}/get", body)
         code = said.get("errorCode")
+        self.api.check_day(code)
         if code == 0:
             row = said.get("data")
             return row if isinstance(row, dict) and row.get("_id") == id else None

@@ -104,17 +104,21 @@ class FxiaokeApi:
         """
         said, headers = self.patiently(path, body)
         code = said.get("errorCode")
+        self.check_day(code)
+        if code in DENIED:
+            raise refused(self.wire.host, 200, str(code))
+        if code != 0:
+            raise unexpected(self.wire.host, 200, str(code))
+        return said, headers
+
+    def check_day(self, code: object) -> None:
+        """Raise :class:`ThrottledError` where a code says that the day's calls are used up."""
         if code in DAY_USED_UP:
             raise ThrottledError(
                 N_("The day's calls of the CRM at {host} are used up."),
                 next_step=N_("Try again after midnight in China, or buy a larger pack; what was read is kept."),
                 host=self.wire.host,
             )
-        if code in DENIED:
-            raise refused(self.wire.host, 200, str(code))
-        if code != 0:
-            raise unexpected(self.wire.host, 200, str(code))
-        return said, headers
 
     def patiently(self, path: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, str]]:
         """Ask a question, again while the vendor is busy, and return its last answer, good or not."""

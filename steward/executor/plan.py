@@ -90,8 +90,9 @@ class LiveDecider:
         """
         keys, parents = keys_to_read(works)
         reading = self.look.read(keys, links_of=parents)
-        if any(not isinstance(found := reading.records.get(k), Record) or found.deleted for k in keys):
-            return None
+        halves = {w.key for w in works if w.action == "hard_delete" and self.look.capabilities.bin_call}
+        if any(not isinstance(found := reading.records.get(k), Record) or (found.deleted and k not in halves) for k in keys):
+            return None  # what lies in the bin may only be on its way to be deleted for good
         try:
             return unit_of(works, reading, self._rules())
         except Stop:

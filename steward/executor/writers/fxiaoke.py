@@ -85,7 +85,7 @@ class FxiaokeWriter(VendorWriter):
 
     def read(self, keys: Sequence[RecordKey], *, links_of: Sequence[RecordKey] = ()) -> Reading:
         """Read, remember what state records are in, and ask singly for those that we took and a query still shows."""
-        self._sure = {k for k in keys if k in self._went}
+        self._sure = {k for k in keys if k in self._went and self.reader.exact}  # only settling asks what went
         if len(self._states) > _REMEMBERED:
             self._states.clear()
         reading = super().read([k for k in keys if k not in self._sure], links_of=links_of)
