@@ -27,10 +27,10 @@ from steward.store import delimited, subforms
 from steward.store import xlsx as sheets
 from steward.store.archive import is_archive, unpack
 from steward.store.encodings import Encoding
+from steward.store.export_checks import check_ids, check_links, check_numbers
 from steward.store.intake import Intake
 from steward.store.peek import Peek, header_of_book, peek
 from steward.store.source import FileSource, _Batch, _delimiter, _Part, _readable
-from steward.store.sql import literal, one, quote
 from steward.store.writing import TableWriter
 
 ENDINGS = (".csv", ".tsv", ".txt", ".xlsx", ".gz")
@@ -57,8 +57,6 @@ class ExportSource(FileSource):
         What was recognised, why, and what was left out.
     left_out : list of (str, Remark)
         Files that are not read, and why.
-    remarks : list of Remark
-        What loading showed; filled by :meth:`load`.
 
     Raises
     ------
@@ -91,7 +89,7 @@ class ExportSource(FileSource):
         self.encoding, self.delimiter, self.sheet = encoding, _delimiter(delimiter), sheet
         self.duplicate_ids, self._unmapped, self._role = duplicate_ids, False, role
         self.left_out: list[tuple[str, Remark]] = []
-        self.remarks: list[Remark] = []
+        self._remarks: dict[str, list[Remark]] = {}
         self._vendor, self._wanted = vendor, object
         self._encodings: dict[str, str] = {}
         self._paths: dict[str, Path] = {}
@@ -170,7 +168,7 @@ class ExportSource(FileSource):
             for inner in sorted(p for p in path.iterdir() if not p.name.startswith((".", "~$"))):
                 if inner.is_dir():
                     self.left_out.append((inner.name, (N_("It is a folder; name it by itself to have it read."), {})))
-                elif _readable(inner) or is_archive(inner):
+                elif inner.is_file() and (_readable(inner) or is_archive(inner)):
                     for shown, file, _ in self._inside(inner, scratch):
                         yield shown, file, False
                 else:
@@ -228,76 +226,19 @@ class ExportSource(FileSource):
     def load(self, entry: ObjectMapping, writer: TableWriter, intake: Intake) -> None:
         """Read all files of one object, and check its ids."""
         super().load(entry, writer, intake)
+        found: list[Remark] = []
         for column in dict.fromkeys((*entry.key_columns, *entry.parents)):
             if column != ROW:
-                self._check_ids(entry, writer, column)
-        self._check_numbers(entry, writer)
-        self._check_links(entry, writer)
+                found += check_ids(writer, column, shape=self.proposal.ids, vendor=self.proposal.vendor_name)
+        found += check_numbers(writer)
+        if self.seen[entry.name].subform is None:
+            found += check_links(writer)
+        self._remarks[entry.name] = found  # anew where an object is read a second time
 
-    def _check_numbers(self, entry: ObjectMapping, writer: TableWriter) -> None:
-        """Say where other long numbers, telephones above all, were shortened: two that look alike need not be one."""
-        columns = [c for c in writer.columns if c not in entry.key_columns and c not in entry.parents]
-        counts = ", ".join(f"count(*) FILTER (regexp_matches({quote(c)}, '^[0-9]([.,][0-9]+)?E[+]1[0-9]$'))" for c in columns)
-        for column, count in zip(
-            columns, one(writer.connection, f"SELECT {counts} FROM {writer.table}") if columns else (), strict=True
-        ):
-            if count:
-                self.remarks.append(
-                    (N_("{count} values in {column} of {object} were shortened by a spreadsheet program, such as 1.39E+10; two that look alike need not be one."),
-                     {"count": str(count), "column": column, "object": entry.name})
-                )  # fmt: skip
-
-    def _check_ids(self, entry: ObjectMapping, writer: TableWriter, column: str) -> None:
-        """Refuse ids that a spreadsheet program turned into numbers: ``6.74E+18``, or zeros where digits were."""
-        c = quote(column)
-        beyond = f"regexp_matches({c}, '^[0-9]{{16,}}$')"
-        cut_off = f"regexp_matches({c}, '^[0-9]{{15}}0+$')"
-        filled, rounded, zeros, every, lost, expected, odd = one(
-            writer.connection,
-            f"SELECT count({c}), count(*) FILTER (regexp_matches({c}, '^[0-9]+([.,][0-9]+)?[eE][+][0-9]+$') "
-            f"OR regexp_matches({c}, '^[0-9]+[.,]0+$')), count(*) FILTER ({cut_off}), count(*) FILTER ({beyond}), "
-            f"coalesce(sum(length({c}) - 15) FILTER ({cut_off}), 0), "
-            f"coalesce(sum(pow(10.0, 15 - length({c}))) FILTER ({beyond}), 0.0), "
-            f"count(*) FILTER (NOT regexp_matches({c}, {literal(self.proposal.ids)})) FROM {writer.table} WHERE {c} <> ''",
-        )
-        # By chance an id of n digits ends in n - 15 zeros once in 10^(n - 15): all of them, or far too many, are no chance.
-        damaged = rounded or (zeros and ((zeros == every and lost >= 6) or zeros > 5 + 10 * expected))
-        if damaged:
-            raise SchemaMismatchError(
-                N_("{file}: {count} ids in column {column} were turned into numbers by a spreadsheet program; their last digits are lost."),
-                next_step=N_("Export it again and load that very file, without opening and saving it in between."),
-                file=", ".join(entry.files), column=column, count=int(rounded or zeros),
-            )  # fmt: skip
-        if odd and filled:
-            self.remarks.append(
-                (N_("{count} of {all} ids in {column} of {object} do not look like ids of {vendor}."),
-                 {"count": str(odd), "all": str(filled), "column": column, "object": entry.name, "vendor": self.proposal.vendor_name})
-            )  # fmt: skip
-
-    def _check_links(self, entry: ObjectMapping, writer: TableWriter) -> None:
-        """Say how many references lead to records that are in none of the files."""
-        schema = writer.table.split(".", 1)[0]
-        for column, parent in entry.parents.items():
-            if self.seen[entry.name].subform or parent == entry.name:
-                continue
-            known = one(
-                writer.connection,
-                "SELECT count(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
-                [schema.strip('"'), parent],
-            )[0]
-            if not known:  # two objects that refer to each other: the other one is loaded later
-                continue
-            c = quote(column)
-            filled, lost = one(
-                writer.connection,
-                f"SELECT count(*), count(*) FILTER ({c} NOT IN (SELECT _id FROM {schema}.{quote(parent)})) "
-                f"FROM {writer.table} WHERE {c} <> ''",
-            )
-            if lost:
-                self.remarks.append(
-                    (N_("{count} of {all} references in {column} of {object} lead to no {parent} in these files."),
-                     {"count": str(lost), "all": str(filled), "column": column, "object": entry.name, "parent": parent})
-                )  # fmt: skip
+    @property
+    def remarks(self) -> list[Remark]:
+        """What loading has shown."""
+        return [remark for found in self._remarks.values() for remark in found]
 
 
 def _subforms(seen: Peek, found: Found) -> dict[str, tuple[str, ...]]:
