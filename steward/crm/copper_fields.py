@@ -82,7 +82,7 @@ def names_of(source: str, custom: Sequence[Mapping[str, Any]]) -> tuple[str, ...
     Parameters
     ----------
     custom : sequence of mapping
-        The account's definitions of custom fields.
+        The account's definitions of custom fields; connect fields are in no record.
     """
     found: list[str] = []
     for name in FIELDS[source]:
@@ -90,7 +90,8 @@ def names_of(source: str, custom: Sequence[Mapping[str, Any]]) -> tuple[str, ...
             case "address":
                 found += [f"address_{part}" for part in ADDRESS]
             case "custom_fields":
-                found += [f"cf_{d['id']}" for d in custom if TYPES[source] in d.get("available_on", ())]
+                own = [d for d in custom if TYPES[source] in d.get("available_on", ()) and d.get("data_type") != "Connect"]
+                found += [f"cf_{d['id']}" for d in own]
             case "parent" | "related_resource":
                 found += [f"{kind}_id" for kind in PARENTS]
             case "type":

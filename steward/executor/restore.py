@@ -261,7 +261,8 @@ class RestoreDecider:
         if renumber and not self.writer.can_renumber(before.key.object):
             return "no_new_id"
         taken = getattr(self.writer, "taken", None)  # a database refuses by itself
-        if renumber and taken is not None and taken(self.mapping.objects[before.key.object], before.fields):
+        ours = frozenset(x.before.key.id for x in self.effects.of(e.seq) if x.role == "survivor")  # it gives back what it took
+        if renumber and taken is not None and taken(self.mapping.objects[before.key.object], before.fields, but=ours):
             return "taken"
         return Effect(work.seq, "item", "insert", before, self._links_now(work, before, reading, renumber), renumber)
 

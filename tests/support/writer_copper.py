@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 
@@ -26,6 +26,7 @@ SOFT_TEXT = example_mapping("copper")
 HARD_TEXT = "\n".join(line for line in SOFT_TEXT.splitlines() if not line.startswith("soft_delete"))
 """The same without a mark: what goes is gone for good."""
 
+MARK = "steward:pending-delete"
 FAULTS = {"lost": "cut_before", "applied": "cut_after", "throttled": "429"}
 WRITES = ("PUT", "POST", "DELETE")
 
@@ -119,48 +120,60 @@ class People:
 
 
 @contextmanager
-def open_case(folder: Path, *, soft: Literal[True, False] = False) -> Iterator[WriterCase]:
-    """Open the case: what goes is gone for good, for that is what Copper itself knows."""
-    with Copies(folder, 40).running() as box:
-        db = sqlite3.connect(":memory:", isolation_level=None)
-        found, people, between = mapping(soft=soft), People(box), Between()
-        writer = open_writer(box, found, db, transport=between)
-        look = VendorLook(open_reader(box, found))
+def case_on(box: Sandbox, *, soft: bool = False, between: Between | None = None, **options: str) -> Iterator[WriterCase]:
+    """Open a writer's case on a sandbox that runs already.
 
-        def fault(kind: Fault) -> None:
-            if kind == "refused":
+    Parameters
+    ----------
+    soft : bool
+        What goes only gets a mark; else it is gone for good, for that is what Copper itself knows.
+    """
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    found, people, between = mapping(soft=soft), People(box), between or Between()
+    writer = open_writer(box, found, db, transport=between, **options)
+    look = VendorLook(open_reader(box, found, **options))
 
-                def once(request: httpx.Request) -> httpx.Response:
-                    between.before = lambda request: None
-                    said = {"success": False, "status": 422, "message": "Invalid input: Validation errors: Name: Ada Lovelace"}
-                    return httpx.Response(422, json=said)
+    def fault(kind: Fault) -> None:
+        if kind == "refused":
 
-                between.before = once
-                return
-
-            def plan(request: httpx.Request) -> None:
+            def once(request: httpx.Request) -> httpx.Response:
                 between.before = lambda request: None
-                path = request.url.path.removeprefix("/developer_api/v1")
-                box.control("faults", {"kind": FAULTS[kind], "method": request.method, "path": path})
+                said = {"success": False, "status": 422, "message": "Invalid input: Validation errors: Name: Ada Lovelace"}
+                return httpx.Response(422, json=said)
 
-            between.before = plan
+            between.before = once
+            return
 
-        def gone(id: str) -> bool:
-            row = people.row("people", id)
-            return row is None or "steward:pending-delete" in row["tags"]
+        def plan(request: httpx.Request) -> None:
+            between.before = lambda request: None
+            path = request.url.path.removeprefix("/developer_api/v1")
+            box.control("faults", {"kind": FAULTS[kind], "method": request.method, "path": path})
 
-        try:
-            yield WriterCase(
-                "copper", writer, look, StepLog(db), found, "contact", ("deal", "primary_contact_id"), "title",
-                new_person=lambda text: people.new("people", name="Ada Example", title=text),
-                new_child=lambda id: people.new("opportunities", name="Deal", primary_contact_id=int(id)),
-                edit=lambda id, text: people.edit("people", id, title=text),
-                remove=lambda id: people.remove("people", id), gone=gone, fault=fault,
-            )  # fmt: skip
-        finally:
-            writer.close()
-            look.close()
-            db.close()
+        between.before = plan
+
+    def gone(id: str) -> bool:
+        row = people.row("people", id)
+        return row is None or MARK in row["tags"]
+
+    try:
+        yield WriterCase(
+            "copper", writer, look, StepLog(db), found, "contact", ("deal", "primary_contact_id"), "title",
+            new_person=lambda text: people.new("people", name="Ada Example", title=text),
+            new_child=lambda id: people.new("opportunities", name="Deal", primary_contact_id=int(id)),
+            edit=lambda id, text: people.edit("people", id, title=text),
+            remove=lambda id: people.remove("people", id), gone=gone, fault=fault, late=lambda: box.control("late"),
+        )  # fmt: skip
+    finally:
+        writer.close()
+        look.close()
+        db.close()
 
 
-__all__ = ["Between", "Clock", "People", "mapping", "open_case", "open_reader", "open_writer", "writes"]
+@contextmanager
+def open_case(folder: Path) -> Iterator[WriterCase]:
+    """Open the case of the conformance suite."""
+    with Copies(folder, 40).running() as box, case_on(box) as case:
+        yield case
+
+
+__all__ = ["MARK", "Between", "Clock", "People", "case_on", "mapping", "open_case", "open_reader", "open_writer", "writes"]

@@ -73,6 +73,8 @@ class CopperWriter(VendorWriter):
         self._never_users(entry)
         _never_system(record)
         body = self._payload.update(entry.source, record.fields, changes)
+        if not body:
+            return
         reply = self.reader.wire.write("PUT", f"{entry.source}/{record.key.id}", content=encode(body))
         if reply.status == 404 and is_unknown_record(reply):
             raise Refused("absent", Answer.CHANGED)
@@ -142,15 +144,16 @@ class CopperWriter(VendorWriter):
         return super().go_on([self._ordered(u) for u in units], manifest=manifest)
 
     def _ordered(self, unit: Unit) -> Unit:
-        """Put a survivor that takes over a unique value after the record that has it."""
+        """Put a survivor that takes over a unique value after the record that has it, and before it when it gives it back."""
         survivor = next((e for e in unit.effects if e.role == "survivor"), None)
         if survivor is None or not self._unique(survivor):
             return unit
-        return replace(unit, effects=(*(e for e in unit.effects if e is not survivor), survivor))
+        others = tuple(e for e in unit.effects if e is not survivor)
+        back = any(e.op == "insert" for e in others)
+        return replace(unit, effects=(survivor, *others) if back else (*others, survivor))
 
     def _unique(self, effect: Effect) -> bool:
-        entry = self.mapping.objects[effect.before.key.object]
-        return bool(UNIQUE.get(entry.source, frozenset()) & {n for n, v in effect.changes.items() if v is not None})
+        return bool(UNIQUE.get(self.mapping.objects[effect.before.key.object].source, frozenset()) & set(effect.changes))
 
     def _walk(self, unit: Unit, manifest: str) -> dict[int, str]:
         if unit.works[0].action == "merge_into":

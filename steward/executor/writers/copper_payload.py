@@ -49,11 +49,11 @@ def writable_columns(source: str, custom: Sequence[Mapping[str, Any]], *, create
     Parameters
     ----------
     custom : sequence of mapping
-        Definitions of custom fields; connect fields cannot be written through a record.
+        Definitions of custom fields.
     """
     if source == "users":
         return frozenset()
-    names = set(names_of(source, [d for d in custom if d.get("data_type") != "Connect"])) - READ_ONLY
+    names = set(names_of(source, custom)) - READ_ONLY
     if source != "leads":
         names.discard("company_name")  # the vendor's copy of another record's name
     if source == "projects":
@@ -80,7 +80,7 @@ class Payload:
         self._days, self._tag, self._seconds = days, tag, seconds
 
     def update(self, source: str, before: Fields, changes: Fields) -> dict[str, Any]:
-        """Return the body that changes columns of a record; what is not in it stays as it is.
+        """Return the body that changes columns of a record; what is not in it, or is as it is to be already, stays.
 
         Raises
         ------
@@ -89,8 +89,9 @@ class Payload:
         """
         fields = {**before, **changes}
         body: dict[str, Any] = {}
-        for name in changes:
-            self._put(source, name, fields, changes, body)
+        for name, value in changes.items():
+            if canonical_text(value) != canonical_text(before.get(name)):
+                self._put(source, name, fields, changes, body)
         return body
 
     def create(self, source: str, fields: Fields) -> dict[str, Any]:

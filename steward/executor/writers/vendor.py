@@ -364,7 +364,7 @@ class VendorWriter(VendorLook, ABC):
             try:
                 names = self._sent(effect)
             except Refused:
-                names = ()  # refused again, and answered, when its turn comes
+                names = tuple(sorted(effect.changes))  # refused again, and answered, when its turn comes; never taken for made
             before = effect.before
             steps.append(
                 Step(
