@@ -62,6 +62,8 @@ RELATIONS = "party.relation.all"
 
 _LEFT_OUT = frozenset({"one2many", "many2many", "one2one", "binary"})
 _SECRET = ("password", "session")
+_NOW = "last_modified_at"
+"""Is computed from other columns, and of a computed model it is the time of asking."""
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 _IN = 200
 
@@ -127,14 +129,19 @@ class TrytonReader(VendorReader):
                 for name, field in sorted(self.all_fields(entry).items())
                 if field.get("type") not in _LEFT_OUT
                 and not name.startswith(_SECRET)
+                and name != _NOW
                 and field.get("searchable")
                 and (field.get("sortable") or field.get("type") == "reference")
             }
         return self._fields[entry.name]
 
     def describe(self, entry: ObjectMapping) -> tuple[str, ...]:
-        """Return the stored fields, and ``_timestamp``."""
-        return tuple(dict.fromkeys(("id", *self.kinds(entry), "_timestamp")))
+        """Return the stored fields, and ``_timestamp`` where rows are stored as they are shown."""
+        return tuple(dict.fromkeys(("id", *self.kinds(entry), *(("_timestamp",) if self.stamped(entry) else ()))))
+
+    def stamped(self, entry: ObjectMapping) -> bool:
+        """Say whether a record has a version; rows that are computed from others have none."""
+        return "create_date" in self.kinds(entry)
 
     def all_fields(self, entry: ObjectMapping) -> Mapping[str, Mapping[str, Any]]:
         """Return every field of a model as ``fields_get`` says it."""
@@ -243,7 +250,7 @@ class TrytonReader(VendorReader):
             (got,) = self.api.call(ask, [[row["id"]], small]) if small else ({},)
             record = whole[str(row["id"])]
             assert isinstance(record, Record)
-            contents = {n: untype(got.get(n)) if n in small else {TOO_LARGE: int(row[n])} for n in names}
+            contents: dict[str, Scalar] = {n: untype(got.get(n)) if n in small else {TOO_LARGE: int(row[n])} for n in names}
             whole[record.key.id] = Whole(
                 record.key, {**record.fields, **contents}, record.version, record.deleted, record.deleted_by, record.digest
             )

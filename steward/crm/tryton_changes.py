@@ -34,7 +34,8 @@ class TrytonChanges(Changes):
     def __init__(self, reader: TrytonReader, entry: ObjectMapping, before: Before) -> None:
         super().__init__(reader, entry, before)
         kinds = reader.kinds(entry)
-        self.compared = ("_timestamp", *(name for name, kind in kinds.items() if kind.get("type") in _REFERENCES))
+        references = tuple(name for name, kind in kinds.items() if kind.get("type") in _REFERENCES)
+        self.compared = ("_timestamp", *references) if reader.stamped(entry) else tuple(kinds)
 
     def sweep(self) -> Iterator[Sequence[Swept]]:
         """Yield every id with what is compared, in the order of ids."""

@@ -107,15 +107,15 @@ def parts_of(fields: Kinds, models: Iterable[str], below: Mapping[str, Kinds]) -
     lists = tuple(n for n, f in writable.items() if f.get("type") == "many2many" and f.get("searchable"))
     files = tuple(n for n, f in writable.items() if f.get("type") == "binary" and f.get("sortable"))
     rows: dict[str, Kinds] = {}
-    for name, field in writable.items():
-        model = str(field.get("relation"))
-        if field.get("type") != "one2many" or model in own or model not in below or not field.get("searchable"):
+    for name, said in writable.items():
+        model = str(said.get("relation"))
+        if said.get("type") != "one2many" or model in own or model not in below or not said.get("searchable"):
             continue
         kinds = {
             n: f
             for n, f in sorted(below[model].items())
             if f.get("type") in _SCALARS and f.get("searchable") and f.get("sortable") and not f.get("readonly")
-            and n not in _OWN_FIELDS and n != field.get("relation_field")
+            and n not in _OWN_FIELDS and n != said.get("relation_field")
         }  # fmt: skip
         if kinds and not set(kinds) <= set(values):  # else they are where the values per company are kept
             rows[name] = kinds

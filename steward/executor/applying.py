@@ -167,17 +167,23 @@ def _fingerprint(parts: Parts, folder: ManifestFolder) -> tuple[Any, ...]:
 
 
 def _sanity(parts: Parts, brakes: Brakes, writer: Writer, snapshot: dict[str, int], manifest: str) -> None:
-    """Compare how many records there are with how many were reviewed, less what this manifest has taken."""
-    gone: dict[str, int] = {}
-    for work in parts.journal.works(manifest, APPLIED):
-        if work.action in ("soft_delete", "hard_delete", "merge_into"):
-            gone[work.object] = gone.get(work.object, 0) + 1
+    """Compare how many records there are with how many were reviewed, less what this manifest has taken, or may have."""
+    gone, perhaps = (_taken(parts, manifest, states) for states in (APPLIED, (State.INTENT, State.DOUBT)))
     objects = {
         row[0] for row in parts.journal.db.execute("SELECT DISTINCT object FROM item WHERE manifest=?", (manifest,)).fetchall()
     }
     for object in sorted(objects):
         if object in snapshot:
-            brakes.count(object, writer.count(object), snapshot[object] - gone.get(object, 0))
+            found, most = writer.count(object), snapshot[object] - gone.get(object, 0)
+            brakes.count(object, found, min(most, max(found, most - perhaps.get(object, 0))))
+
+
+def _taken(parts: Parts, manifest: str, states: tuple[State, ...]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for work in parts.journal.works(manifest, states):
+        if work.action in ("soft_delete", "hard_delete", "merge_into"):
+            found[work.object] = found.get(work.object, 0) + 1
+    return found
 
 
 def _close_stopped(parts: Parts, folder: ManifestFolder, state: str) -> None:

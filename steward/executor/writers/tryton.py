@@ -3,7 +3,8 @@
 * A deletion for good is refused while anything refers to the record, mapped or not, live or archived: Tryton would empty the
   references of deals without a word and take addresses, notes and attachments along. They are looked for right before.
 * Deleting what is gone already answers the same as deleting: what is gone is searched for afterwards.
-* One refusal undoes the whole call, so a group that was refused is halved until the one that cannot go stands alone.
+* Records that change alike go in one call, which is one transaction. One refusal undoes the whole call, so a group that was
+  refused is halved until the one that cannot go stands alone.
 * A warning for people is a stop: it is never answered for them.
 * Merges are made of single steps. Tryton's own (``party.replace``) is not used: what it merged away can never be active again.
 * Users are never deleted and never made; of a user only ``active`` is ever written.
@@ -16,8 +17,9 @@ Left to others: order and comparing (``vendor``), values (``tryton_payload``), r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any, cast
 
 from steward.crm.mapping import ObjectMapping
@@ -33,7 +35,7 @@ from steward.records import Absent, Fields, Record, RecordKey, canonical_text
 
 USERS = "res.user"
 PARTIES = "party.party"
-_MOVED = ("write_date", "write_uid", "last_modified_at", "last_modification")
+_MOVED = ("write_date", "write_uid", "last_modification")
 _CODES = {"ConcurrencyException": ("changed", Answer.CHANGED), "UserWarning": ("warning", Answer.REFUSED)}
 
 
@@ -92,21 +94,24 @@ class TrytonWriter(VendorWriter):
                 results[record.key.id] = Result(Answer.REFUSED, "file_too_large")
             else:
                 going.append(record)
-        return results | self._delete(entry, going)
+        said = self._halving(entry, "delete", [], going)
+        ids = [int(i) for i, r in said.items() if r.answer is Answer.DONE]
+        left = {str(i) for i in self._tryton.api.call(f"model.{entry.source}.search", [[["id", "in", ids]], 0, None, None])}
+        return results | {i: r for i, r in said.items() if i not in left}
 
-    def _delete(self, entry: ObjectMapping, records: Sequence[Record]) -> dict[str, Result]:
+    def _halving(self, entry: ObjectMapping, method: str, more: list[Any], records: Sequence[Record]) -> dict[str, Result]:
+        """Change records in one transaction; in two where one of them is refused."""
         if not records:
             return {}
-        ids = [int(r.key.id) for r in records]
         try:
-            self._write(entry, f"model.{entry.source}.delete", [ids], records)
+            self._write(entry, f"model.{entry.source}.{method}", [[int(r.key.id) for r in records], *more], records)
         except Refused as stop:
             if len(records) == 1:
                 return {records[0].key.id: Result(stop.answer, stop.code)}
             half = len(records) // 2
-            return self._delete(entry, records[:half]) | self._delete(entry, records[half:])
-        left = {str(i) for i in self._tryton.api.call(f"model.{entry.source}.search", [[["id", "in", ids]], 0, None, None])}
-        return {r.key.id: Result(Answer.DONE) for r in records if r.key.id not in left}
+            parts = (records[:half], records[half:])
+            return {i: r for part in parts for i, r in self._halving(entry, method, more, part).items()}
+        return {r.key.id: Result(Answer.DONE) for r in records}
 
     def send_unbin(self, entry: ObjectMapping, id: str) -> None:
         """Refuse: an archived record comes back by a write."""
@@ -131,6 +136,47 @@ class TrytonWriter(VendorWriter):
                 yield found
 
     # what only Tryton needs ---------------------------------------------------------------------------------------
+
+    def _grouped(self, units: Sequence[Unit]) -> Iterator[list[Unit]]:
+        """Put units together too that each write the same into one record."""
+        for alike, found in groupby(units, _alike):
+            part = list(found)
+            if alike is None:
+                yield from super()._grouped(part)
+                continue
+            most = self.capabilities.batch_size
+            for start in range(0, len(part), most):
+                yield part[start : start + most]
+
+    def _together(self, units: Sequence[Unit]) -> dict[int, Result]:
+        """Write the same into several records, or delete them, in one call."""
+        if units[0].effects[0].op != "update":
+            return super()._together(units)
+        results: dict[int, Result] = {}
+        going: list[Effect] = []
+        self._look_again([u.effects[0].before.key for u in units])
+        for unit in units:
+            (effect,) = unit.effects
+            code = self._forbidden(effect, unit)
+            try:
+                if code is not None:
+                    raise Refused(code)
+                self._compare(effect)
+                self._sent(effect)
+            except Refused as stop:
+                results[effect.seq] = Result(stop.answer, stop.code)
+            else:
+                going.append(effect)
+        if going:
+            entry = self.mapping.objects[going[0].before.key.object]
+            values = self._values(entry, {n: going[0].changes[n] for n in self._sent(going[0])})
+            self._hook("vendor.call")
+            said = self._halving(entry, "write", [values], [e.before for e in going])
+            self._hook("vendor.called")
+            results |= {e.seq: said[e.before.key.id] for e in going if e.before.key.id in said}
+            for effect in going:
+                self._seen.pop(effect.before.key, None)
+        return results
 
     def _unit(self, unit: Unit, manifest: str) -> dict[int, Result]:
         """Refuse a unit whose steps Tryton would not all allow, before the first of them."""
@@ -231,6 +277,16 @@ class TrytonWriter(VendorWriter):
             raise OutcomeUnknownError(N_("The CRM did not say what became of a call ({problem})."), problem="erase") from None
         finally:
             api.call("wizard.party.erase.delete", [session], write=True)
+
+
+def _alike(unit: Unit) -> tuple[str, str] | None:
+    """Return what a unit writes where that is one record's deletion mark or owner, so that others can go with it."""
+    if len(unit.effects) != 1 or len(unit.works) != 1 or unit.effects[0].op != "update":
+        return None
+    effect = unit.effects[0]
+    if unit.works[0].action not in ("soft_delete", "reassign", "deactivate_user", "restore"):
+        return None
+    return effect.before.key.object, repr(sorted((n, canonical_text(v)) for n, v in effect.changes.items()))
 
 
 def _is_user(entry: ObjectMapping) -> bool:
