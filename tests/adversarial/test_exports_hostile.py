@@ -269,3 +269,52 @@ def test_two_columns_for_the_id_are_refused_whatever_the_marks(tmp_path: Path) -
         ExportSource([tmp_path / "a.csv"], scratch=tmp_path / "t"),
     ):
         pass
+
+
+def _mutants(content: bytes, count: int, seed: int) -> list[bytes]:
+    draw = random.Random(seed)
+    found = []
+    for _ in range(count):
+        made = bytearray(content)
+        for _ in range(draw.randrange(1, 6)):
+            at = draw.randrange(len(made))
+            kind = draw.randrange(4)
+            if kind == 0:
+                made[at] = draw.randrange(256)
+            elif kind == 1:
+                del made[at : at + draw.randrange(1, 40)]
+            elif kind == 2:
+                made[at:at] = bytes(draw.choice((b'"', b",", b"\r\n", b"\0", b"\xff", b'","', b"\xef\xbb\xbf", b";")))
+            else:
+                other = draw.randrange(len(made))
+                made[at:at] = made[other : other + 30]
+        found.append(bytes(made))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["csv", "gb18030", "xlsx", "zip"])
+def test_damaged_files_are_taken_whole_or_refused(tmp_path: Path, kind: str) -> None:
+    """Whatever becomes of the bytes: a refusal in words, or every row loaded or kept as a reject."""
+    table = contacts("jiandaoyun", "zh", 20)
+    path = tmp_path / f"m.{'csv' if kind == 'gb18030' else kind}"
+    if kind == "xlsx":
+        write_xlsx(path, table)
+    elif kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(write_csv(tmp_path / "in.csv", table), "in.csv")
+    else:
+        write_csv(path, table, encoding="gb18030" if kind == "gb18030" else "utf-8-sig")
+    whole = path.read_bytes()
+    taken = 0
+    with Workspace.open(tmp_path / "w", create=True) as ws:
+        for made in _mutants(whole, 25, 20261125):
+            path.write_bytes(made)
+            try:
+                with ExportSource([path], scratch=tmp_path / "t") as source:
+                    snapshot = ws.take_snapshot(source, taken_at=datetime(2026, 1, 1, tzinfo=UTC))
+            except StewardError:
+                continue
+            taken += 1
+            assert sum(f.rows_in_file for f in ws.files(snapshot)) == snapshot.rows + len(ws.rejects(snapshot))
+    assert taken > 0 or kind in ("xlsx", "zip")  # their checksums refuse nearly all
+    assert not list(tmp_path.glob("t/*"))

@@ -205,8 +205,11 @@ def _object(name: str, group: Sequence[Part], of_kind: MappingABC[str, str], key
         open_when=_open_when(found),
     )
     mapped = msgspec.structs.replace(mapped, **{word: column for word, column in words.items() if column not in (None, own)})
-    for column in found.headers.every(entry.unfollowed):
-        remarks.append((N_("{column} refers to records of several objects; that link is not followed."), {"column": column}))
+    unfollowed = find(entry.unfollowed)
+    if unfollowed is not None:
+        remarks.append(
+            (N_("{column} refers to records of several objects; that link is not followed."), {"column": unfollowed})
+        )
     named = _named(mapped)
     columns = tuple(c for c in found.headers.columns if c not in inside)
     by = list(dict.fromkeys(c for p in group for c in p.found.by))
