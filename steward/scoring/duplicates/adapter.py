@@ -212,7 +212,8 @@ def _named(before: Callable[[Plan], None] | None, object: str) -> Callable[[Plan
 
 
 def _read(ws: Workspace, snapshot: Snapshot, object: str, columns: Sequence[str]) -> pl.DataFrame:
-    chosen = ", ".join(f"CAST({quote(c)} AS VARCHAR) AS {quote(c)}" for c in columns)
+    others = [c for c in columns if c != "_id"]  # a source may call its key so: it is there already
+    chosen = ", ".join(f"CAST({quote(c)} AS VARCHAR) AS {quote(c)}" for c in others)
     sql = f"SELECT _id{', ' + chosen if chosen else ''} FROM {ws.table(snapshot, object)} WHERE NOT coalesce(_deleted, false)"  # noqa: S608 - quoted
     table = ws.connection.sql(sql).to_arrow_table()
     frame = pl.from_arrow(table)
