@@ -51,6 +51,10 @@ KNOWN: list[tuple[list[str], tuple[str, str] | None]] = [
     (["唯一性ID", "商机名称", "客户名称", "负责人", "生命状态", "商机金额"], ("fxiaoke", "opportunity")),
     (["唯一性ID", "回款编号", "回款金额", "客户名称", "负责人", "锁定状态"], ("fxiaoke", "payment")),
     (["数据ID", "设备名称", "位置", "提交人", "提交时间"], ("jiandaoyun", "form")),
+    (["data_id", "标题", "提交人", "提交时间", "更新时间"], ("jiandaoyun", "form")),
+    (["唯一性ID", "客户名称", "负责人（必填）", "人员-普通成员-只读", "备注"], ("fxiaoke", "account")),
+    (["记录 ID", "线索所有者", "称谓", "名", "姓*", "公司*", "创建者.id", "修改者.id"], ("zoho", "lead")),
+    (["记录 ID", "账户所有者.id", "账户所有者", "账户名称", "创建时间"], ("zoho", "account")),
     (["数据ID", "跟进内容", "跟进时间", "提交人", "更新时间"], ("jiandaoyun", "activity")),
     # look-alikes: two other CRMs, another form builder, a phone book
     (["Record ID", "First Name", "Last Name", "Email", "Contact owner", "Create Date", "Last Modified Date"], None),

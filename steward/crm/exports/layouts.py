@@ -139,7 +139,7 @@ ASSUMED: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "zoho": (
         ("", N_("An export of Zoho CRM holds no records of the recycle bin, and no converted leads unless they were asked for.")),
-        ("zh", N_("The Chinese headers of Zoho CRM are not documented; several spellings are known.")),
+        ("zh", N_("The Chinese headers of Zoho CRM's exports are not documented; several spellings are known.")),
     ),
 }  # fmt: skip
 """What is taken for true of each vendor's files without proof: in which language of headers, and a sentence for people."""
