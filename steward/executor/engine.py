@@ -43,7 +43,9 @@ from steward.executor.ports import (
 from steward.messages import N_
 from steward.records import Record
 
-MAX_ATTEMPTS = 5
+MAX_ATTEMPTS = 20
+"""Batches an item may be sent in without being applied. One call that breaks ends its batch, and all that was behind it
+counts an attempt; a CRM that never answers is the breaker's, which counts batches in a row."""
 MAX_SETTLE_ROUNDS = 4
 
 Row = tuple[int, State, str, str | None]

@@ -331,9 +331,8 @@ def test_what_people_brought_back_in_between_stays(ask: Asked, case: ZohoCase) -
     (work,), units = purge_unit(ask, case.new_person("Saved"))
 
     def hook(said: str) -> None:
-        if said in ("zoho.binned", "zoho.purge"):
-            if case.life(work.id) == "bin":
-                case.crm.control("return", id=work.id)
+        if said in ("zoho.binned", "zoho.purge") and case.life(work.id) == "bin":
+            case.crm.control("return", id=work.id)
 
     case.writer._hook = hook  # type: ignore[attr-defined]
     ask.apply(units)
