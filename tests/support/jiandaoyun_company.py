@@ -137,9 +137,17 @@ class Company:
 
     # reading and writing ------------------------------------------------------------------------------------------
 
-    def mapping_text(self, *, members: bool = True, soft: str = "", tenant: str = "demo", more: str = "") -> str:
-        """The mapping of this company; ``soft`` is the label of a customer's field whose value 暂停 means deleted."""
-        text = f'format = "steward-mapping/1"\nsystem = "jiandaoyun"\ntenant = "{tenant}"\nenvironment = "sandbox"\n'
+    def mapping_text(self, *, members: bool = True, soft: str = "", along: Sequence[tuple[str, str]] = ()) -> str:
+        """The mapping of this company.
+
+        Parameters
+        ----------
+        soft : str
+            Label of a customer's field whose value 暂停 means deleted.
+        along : sequence of tuple of str
+            Objects and labels of references whose records go with what they refer to.
+        """
+        text = f'format = "steward-mapping/1"\nsystem = "jiandaoyun"\ntenant = "demo"\nenvironment = "sandbox"\n'
         by_entry = {self.form[label]["entry_id"]: name for name, label in FORMS.items()}
         for name, label in FORMS.items():
             form = self.form[label]
@@ -152,6 +160,8 @@ class Company:
             text += f'\n[objects.{name}]\ntable = "{form["app_id"]}/{form["entry_id"]}"\nkey = "_id"\nrole = "{name}"\n'
             text += 'created = "createTime"\nmodified = "updateTime"\nversion = "updateTime"\n'
             text += "parents = { " + ", ".join(f'{k} = "{v}"' for k, v in parents.items()) + " }\n"
+            if gone := [self.widget(name, label) for object, label in along if object == name]:
+                text += "on_delete = { " + ", ".join(f'{column} = "cascade"' for column in gone) + " }\n"
             if _LABEL.get(name):
                 text += f"label = {json.dumps([self.widget(name, n) for n in _LABEL[name]])}\n"
             owner = next((f["widget"] for f in top if f["label"] in ("负责人", "跟进人")), None)
@@ -167,7 +177,7 @@ class Company:
         if members:
             text += '\n[objects.user]\ntable = "members"\nkey = "username"\nrole = "user"\nlabel = ["name"]\n'
             text += 'active_when = { column = "status", not_in = ["-1"] }\nwritable = ["status"]\n'
-        return text + more
+        return text
 
     def mapping(self, **words: Any) -> Mapping:
         return parse_mapping(self.mapping_text(**words))
