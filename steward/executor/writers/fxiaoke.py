@@ -32,13 +32,14 @@ from steward.errors import CrmError, DeniedError, OutcomeUnknownError, Throttled
 from steward.executor.ports import Answer, Effect, Hook, Reading, Result, Settled, Unit, Work, no_hook
 from steward.executor.steps import Step, StepLog, part_of
 from steward.executor.writers import fxiaoke_payload as payload
-from steward.executor.writers.fxiaoke_trace import Trace
+from steward.executor.writers.fxiaoke_trace import CLOCKS, Trace
 from steward.executor.writers.vendor import Refused, VendorWriter
 from steward.messages import N_
 from steward.records import Absent, Fields, Record, RecordKey, canonical_text
 
 _PATIENCE = 3
 _REMEMBERED = 20_000
+_BORN = ("create_time",)
 _NO_EMPLOYEE = frozenset({30007, 30027})
 _BAD_CALL = frozenset({10013, 15002, 32000})
 
@@ -401,6 +402,9 @@ class FxiaokeWriter(VendorWriter):
 
     def _state(self, step: Step, found: Record | Absent | None, manifest: str) -> tuple[str, str | None, str | None]:
         state = super()._state(step, found, manifest)
+        if step.op == "update" and state[0] == "gone" and isinstance(found, Record):
+            # The bin shows that our values went with a record that somebody voided since.
+            return ("made" if part_of(found.fields, step.fields) == step.leaves else "gone"), None, None
         if step.op not in ("bin", "delete") or state[0] != "made" or self.me:
             return state
         if step.key not in self._sure:
@@ -415,12 +419,23 @@ class FxiaokeWriter(VendorWriter):
         """Look for the record that a call without an answer may have made, among all whose author we are."""
         if step.became is not None:
             return "made", None, step.became
-        others = self._made_by_us(self.mapping.objects[step.key.object])
+        since = (datetime.fromisoformat(step.at) - CLOCKS).isoformat()
+        others = [
+            r
+            for r in self._made_by_us(self.mapping.objects[step.key.object])
+            if part_of(r.fields, _BORN) == step.part or str(r.fields.get("create_time") or "") >= since
+        ]
         alike = [r.key.id for r in others if part_of(r.fields, step.fields) == step.leaves]
         if len(alike) == 1:
             self._steps.made(manifest, step, alike[0])
             return "made", None, alike[0]
         return ("unknown" if others else "open"), None, None
+
+    def _steps_of(self, unit: Unit) -> list[Step]:
+        """Note of a record that is made anew when it was first made: what the vendor rewrites, it is not that."""
+        steps = super()._steps_of(unit)
+        born = {e.before.key: part_of(e.after(), _BORN) for e in unit.effects if e.op == "insert"}
+        return [replace(s, part=born[s.key]) if s.op == "insert" else s for s in steps]
 
 
 __all__ = ["FxiaokeWriter"]

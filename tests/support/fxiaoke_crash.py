@@ -1,0 +1,390 @@
+"""Power cuts, faults and people while Fxiaoke's real writer works over real HTTP against the sandbox.
+
+Each run is one sandbox, one journal and one backup on a disk that loses unsynced bytes. Before and after every call the
+machine may die, people may edit, void and recover, and the call itself may be throttled, refused, cut off before it works,
+after it, or take effect later. Executors are started until one comes to its end, first with the deletion, then with the
+restore; then the sandbox's own store and change log are compared with what the journal says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import apsw
+import httpx
+
+from steward.crm.fxiaoke import FxiaokeReader
+from steward.crm.mapping import parse_mapping
+from steward.errors import StewardError
+from steward.executor.audit import AuditLog
+from steward.executor.backup import BackupReader
+from steward.executor.brakes import Brakes
+from steward.executor.engine import Engine
+from steward.executor.journal import Journal, prepare
+from steward.executor.plan import LiveDecider
+from steward.executor.ports import Decider, Work
+from steward.executor.restore import FrameEffects, RestoreDecider
+from steward.executor.steps import StepLog
+from steward.executor.writers.fxiaoke import FxiaokeWriter
+from steward.manifest.chunks import ids_digest
+from steward.manifest.format import RelatedSet, Survivor
+from steward.records import Record
+from steward.sandbox.fxiaoke import sandbox_mapping
+from steward.sandbox.fxiaoke.reading import Refusal
+from steward.sandbox.fxiaoke.world import Fault, Switches, World
+from tests.support.crash import _OPS, MANIFEST, RECIPIENTS
+from tests.support.powercut import MemoryDisk, MemoryFiles, MemoryVfs, PowerCut
+from tests.support.signing import signer
+from tests.support.vendor_crash import RESTORE
+from tests.support.writer_fxiaoke import CHANGES, OWN_CODE, Opened, SandboxClock, profile
+
+CONTACT, DEAL = "ContactObj", "NewOpportunityObj"
+MAPPING = parse_mapping(sandbox_mapping())
+OURS, PEOPLE = "1002", "1001"
+DONE = ("done", "done_inferred")
+
+
+@dataclass
+class Tally:
+    """What a loop came to."""
+
+    runs: int = 0
+    cuts: int = 0
+    calls: int = 0
+    acts: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    violations: list[tuple[int, str]] = field(default_factory=list)
+
+
+class HostileClock(SandboxClock):
+    """Waiting lets calls that were held back take effect."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        for call in self.world.late:
+            with contextlib.suppress(Refusal):
+                call()
+        self.world.late.clear()
+
+
+class HostileWire(httpx.BaseTransport):
+    """Every call passes here; the sandbox's clock goes on by a third of a second with each."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.inner = run, httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        run, rng = self.run, self.run.random
+        run.step()
+        run.tally.calls += 1
+        run.box.world.clock.advance(0.3)
+        changes = any(part in request.url.path for part in CHANGES.split("|"))
+        run.box.world.faults.clear()
+        if not run.quiet and rng.random() < (0.25 if changes else 0.03):
+            kinds = ["cut", "cut_after", "throttled", *(["late", "refused", "busy", "html_after"] if changes else ["html"])]
+            kind = rng.choice(kinds)
+            code = {"throttled": 30004, "refused": OWN_CODE, "busy": 50009}.get(kind, 0)
+            run.tally.faults[kind] += 1
+            run.box.world.faults[:] = [
+                Fault("code_after" if kind == "busy" and rng.random() < 0.5 else "code" if code else kind, "", code)
+            ]
+        response = self.inner.handle_request(request)
+        try:
+            body = response.read()
+        finally:
+            response.close()
+        run.step()
+        headers = [(n, v) for n, v in response.headers.raw if n.lower() not in (b"content-length", b"transfer-encoding")]
+        return httpx.Response(response.status_code, headers=headers, content=body)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@dataclass
+class Run:
+    """One sandbox that is worked on until the end."""
+
+    seed: int
+    world: World
+    address: str
+    tally: Tally
+    people: float = 0.03
+    quiet: bool = False
+    left: int = -1
+    files: MemoryFiles = field(default_factory=MemoryFiles)
+    touched: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.clock = HostileClock(self.world)
+        self.box = Opened(self.world, self.address, self.clock, MAPPING, None, None, None)  # type: ignore[arg-type]  # people only
+        w = self.world
+        w.switches, w.faults[:], w.late[:] = Switches(), [], []
+        w.switches.void_names = self.random.random() < 0.5
+        w.switches.void_moves_time = self.random.random() < 0.5
+        w.switches.voided_in_query = self.random.choice(["no", "filtered", "yes"])  # type: ignore[assignment]  # its words
+        w.switches.repeat_void_is_ok = False
+        w.switches.partial_lists = self.random.random() < 0.5
+        w.switches.specified_time_is_change = self.random.random() < 0.5
+        w.clock.advance(120)
+        for doc in [d for d in w.records(CONTACT) if d["created_by"] == [OURS]]:  # made by the run before, whose journal is gone
+            w.drop(CONTACT, str(doc["_id"]))
+        self.made: list[str] = []
+        self.works: list[Work] = []
+        self._cases()
+
+    # the scene ---------------------------------------------------------------------------------------------------
+
+    def _new(self, name: str) -> str:
+        self.made.append(id := self.box.new(CONTACT, name=f"{name} {self.seed}", job_title=name, helpers__c=["1000", "1001"]))
+        return id
+
+    def _cases(self) -> None:
+        self.merges: list[tuple[str, str, list[str]]] = []
+        for n in range(2):
+            loser, survivor = self._new(f"Loser {n}"), self._new(f"Survivor {n}")
+            deals = [self.box.new(DEAL, name=f"Deal {i}", contact__c=loser) for i in range(self.random.randint(0, 2))]
+            self.merges.append((loser, survivor, deals))
+        self.deletes = [(self._new(f"Soft {n}"), "soft_delete") for n in range(2)]
+        self.deletes += [(self._new(f"Hard {n}"), "hard_delete") for n in range(2)]
+        reader = FxiaokeReader(profile(self.address), MAPPING, write=True, clock=self.clock)
+        try:
+            found = reader.fetch("contact", self.made)
+        finally:
+            reader.close()
+        self.before = {id: r for id, r in found.items() if isinstance(r, Record)}
+        for loser, survivor, deals in self.merges:
+            row, kept = self.before[loser], self.before[survivor]
+            related = (
+                (
+                    RelatedSet(
+                        object="deal", field="contact__c", rule="move", target=None, count=len(deals), digest=ids_digest(deals)
+                    ),
+                )
+                if deals
+                else ()
+            )
+            self.works.append(
+                Work(
+                    len(self.works), "contact", loser, "merge_into", survivor, row.version, row.digest,
+                    Survivor(version=kept.version, preimage=kept.digest), {"job_title": loser}, related, f"contact>{survivor}",
+                )
+            )  # fmt: skip
+        for id, action in self.deletes:
+            row = self.before[id]
+            self.works.append(Work(len(self.works), "contact", id, action, None, row.version, row.digest))  # type: ignore[arg-type]  # an action
+
+    # what happens in between ---------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Just before and after a call."""
+        if self.files.dead:
+            raise PowerCut
+        self.left -= 1
+        if self.left == 0:
+            self.files.cut()
+            raise PowerCut
+        if not self.quiet and self.random.random() < self.people:
+            self._somebody()
+
+    def _somebody(self) -> None:
+        """Somebody edits another field than ours, voids, or recovers."""
+        id = self.random.choice(self.made)
+        doc = self.world.get(CONTACT, id)
+        if doc is None:
+            return
+        self.tally.acts += 1
+        self.touched.add(id)
+        if doc["life_status"] == "invalid":
+            self.box.recover(CONTACT, id)
+        elif self.random.random() < 0.7:
+            self.box.edit(CONTACT, id, email=f"p{self.random.randrange(10**6)}@example.org")
+        else:
+            self.box.void(CONTACT, id)
+
+    # executors -----------------------------------------------------------------------------------------------------
+
+    def go(self) -> list[str]:
+        """Work to the end, twice; return violations."""
+        found: list[str] = []
+        states: dict[int, str] = {}
+        for manifest in (MANIFEST, RESTORE):
+            cuts = self.random.randint(0, 3)
+            for attempt in range(60):
+                self.quiet = attempt > 12
+                self.left = self.random.randint(1, 120) if attempt < cuts else -1
+                if self._boot(manifest):
+                    break
+                if self.files.dead:
+                    self.tally.cuts += 1
+                    self.files = self.files.after_cut(self.random)
+                else:
+                    self.files = self.files.reopened()
+            else:
+                return [*found, f"NEVER-ENDS {manifest}"]
+            self.files = self.files.reopened()
+            db = MemoryVfs(self.files).open()
+            journal = Journal(db)
+            said = {row[0]: row[5] for row in journal.outcomes(manifest)}
+            self.tally.states.update(f"{manifest[-7:]} {s}" for s in said.values())
+            found += self._judge(said) if manifest == MANIFEST else self._judge_restore(states, said, journal)
+            states = said if manifest == MANIFEST else states
+            db.close()
+            self.files = self.files.reopened()
+        return found
+
+    def _boot(self, manifest: str) -> bool:
+        db: Any = None
+        writer: FxiaokeWriter | None = None
+        try:
+            db = MemoryVfs(self.files).open()
+            prepare(db)
+            journal, disk = Journal(db), MemoryDisk(self.files)
+            reader = FxiaokeReader(profile(self.address), MAPPING, write=True, transport=HostileWire(self), clock=self.clock)
+            writer = FxiaokeWriter(reader, StepLog(db))
+            decider: Decider
+            works = list(self.works)
+            if manifest == MANIFEST:
+                decider = LiveDecider(
+                    writer, MAPPING, "steward-executor", self.clock.now, {}, vetoed=frozenset, held=frozenset, privacy=True,
+                    pending=lambda key: journal.is_open(manifest, key.object, key.id),
+                )  # fmt: skip
+            else:
+                done = [row[0] for row in journal.outcomes(MANIFEST) if row[5] in (*DONE, "partly")]
+                works = [
+                    Work(n, "contact", self.works[of].id, "restore", unit=self.works[of].unit, of_seq=of)
+                    for n, of in enumerate(reversed(done))
+                ]
+                backup = FrameEffects(journal, BackupReader(disk, [_OPS]), MANIFEST)  # type: ignore[arg-type]  # an identity
+                decider = RestoreDecider(writer, MAPPING, backup, journal.new_id, actor=writer.me)
+            if journal.manifest(manifest) is None:
+                journal.receive(
+                    manifest, "d" * 64, works, kind="deletion" if manifest == MANIFEST else "restore",
+                    at=datetime.now(UTC).isoformat(), retain_days=90,
+                )  # fmt: skip
+            Engine(
+                manifest, journal, disk, RECIPIENTS, writer, decider, AuditLog(journal, signer("machine"), origin="t/machine"),
+                Brakes(1_000, overridden=True), lambda n: None, self.clock, batch=4, settle_seconds=90.0,
+            ).run()  # fmt: skip
+            return True
+        except (PowerCut, StewardError, apsw.Error, OSError):
+            return False
+        finally:
+            self.left = -1
+            if writer is not None:
+                writer.close()
+            if db is not None:
+                with contextlib.suppress(PowerCut, apsw.Error, OSError):
+                    db.close(True) if self.files.dead else db.close()
+
+    # the oracle ----------------------------------------------------------------------------------------------------
+
+    def _lines(self, id: str) -> list[tuple[str, str]]:
+        rows = self.world.db.execute("SELECT kind, employee FROM change_log WHERE id = ? ORDER BY n", (id,)).fetchall()
+        return [(str(kind), str(who)) for kind, who in rows]
+
+    def _went(self, id: str) -> bool:
+        """Say whether a record is voided or deleted, by us and last."""
+        doc, lines = self.world.get(CONTACT, id), [x for x in self._lines(id) if x[0] in ("invalid", "delete", "recover")]
+        return (doc is None or doc["life_status"] == "invalid") and bool(lines) and lines[-1][1] == OURS
+
+    def _judge(self, said: dict[int, str]) -> list[str]:
+        found: list[str] = []
+        for work in self.works:
+            state, id = said[work.seq], work.id
+            doc, went = self.world.get(CONTACT, id), self._went(id)
+            lines = self._lines(id)
+            if state in ("pending", "intent", "doubt"):
+                found.append(f"UNFINISHED {work.action}")
+            elif state in DONE and not went and id not in self.touched:
+                found.append(f"FALSE-DONE {work.action} {lines}")
+            elif state in DONE and work.action == "hard_delete" and doc is not None and id not in self.touched:
+                found.append(f"HALF-CALLED-DONE {work.action} {lines}")
+            elif state not in (*DONE, "partly") and went:
+                found.append(f"REPORTED-KEPT {work.action} {state} {lines}")
+            voids = [n for n, (kind, who) in enumerate(lines) if (kind, who) == ("invalid", OURS)]
+            backs = [n for n, (kind, _) in enumerate(lines) if kind == "recover"]
+            if len(voids) - len(backs) > 1:
+                found.append(f"DOUBLE {work.action} {lines}")
+            edits = [n for n, (kind, who) in enumerate(lines) if (kind, who) == ("update", PEOPLE)]
+            if edits and went and voids and (not backs or max(backs) < max(voids)) and max(edits) < max(voids):
+                found.append(f"EDIT-LOST {work.action} {state} {lines}")
+            if work.action == "merge_into":
+                found += self._judge_merge(work, state)
+        return found
+
+    def _judge_merge(self, work: Work, state: str) -> list[str]:
+        loser, survivor, deals = next(m for m in self.merges if m[0] == work.id)
+        kept = self.world.get(CONTACT, survivor)
+        moved = [d for d in deals if (row := self.world.get(DEAL, d)) and row["contact__c"] == survivor]
+        written = kept is not None and kept["job_title"] == f"Loser {self.merges.index((loser, survivor, deals))}"
+        if state in DONE and not {loser, survivor} & self.touched and (len(moved) < len(deals) or not written):
+            return ["HALF-CALLED-DONE merge"]
+        if state not in (*DONE, "partly") and (moved or written):
+            return [f"HALF-NOT-SAID merge {state}"]
+        return []
+
+    def _judge_restore(self, states: dict[int, str], said: dict[int, str], journal: Journal) -> list[str]:
+        found = [f"UNFINISHED restore {s}" for s in said.values() if s in ("pending", "intent", "doubt")]
+        live = Counter(str(d["name"]) for d in self.world.records(CONTACT) if not d["is_deleted"])
+        reader = FxiaokeReader(profile(self.address), MAPPING, write=True, clock=self.clock)
+        self.world.faults.clear()
+        try:
+            for work in self.works:
+                name = str(self.before[work.id].fields["name"])
+                if live[name] > 1:
+                    found.append(f"TWICE {work.action}")
+                if states[work.seq] not in DONE or {work.id, work.target} & self.touched:
+                    continue
+                outcome = said[[s for s, _ in self._order(states)].index(work.seq)]
+                if outcome not in DONE:
+                    if outcome not in ("failed", "conflict", "partly"):
+                        found.append(f"NOT-BACK {work.action} {outcome}")
+                    continue
+                now = journal.new_id("contact", work.id) or work.id
+                row = reader.fetch("contact", [now]).get(now)
+                found += self._same(work, row)
+        finally:
+            reader.close()
+        for loser, _survivor, deals in self.merges:
+            for deal in deals:
+                doc = self.world.get(DEAL, deal)
+                index = next(w.seq for w in self.works if w.id == loser)
+                if doc is None or (
+                    states[index] in DONE and not {loser, _survivor} & self.touched and doc["contact__c"] != loser
+                    and said[[s for s, _ in self._order(states)].index(index)] in DONE
+                ):  # fmt: skip
+                    found.append("LINK-NOT-BACK")
+        return found
+
+    @staticmethod
+    def _order(states: dict[int, str]) -> list[tuple[int, str]]:
+        return [(s, x) for s, x in reversed(list(states.items())) if x in (*DONE, "partly")]
+
+    def _same(self, work: Work, row: Any) -> list[str]:
+        if not isinstance(row, Record) or row.deleted:
+            return [f"FALSE-BACK {work.action}"]
+        anew = row.key.id != work.id
+        skip = {"_id", "version", "last_modified_by", "last_modified_time", "life_status_before_invalid"} | (
+            {"created_by", "owner_department"} if anew else set()
+        )
+        before = self.before[work.id].fields
+        names = sorted(n for n in before if n not in skip and before[n] != row.fields.get(n))
+        return [f"NOT-AS-IT-WAS {work.action} {names}"] if names else []
+
+
+def one_run(seed: int, world: World, address: str, tally: Tally) -> None:
+    """Delete and restore once, and count."""
+    run = Run(seed, world, address, tally)
+    tally.violations += [(seed, text) for text in run.go()]
+    tally.runs += 1
