@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from steward.crm.examples import example_mapping
 from steward.crm.fxiaoke import FxiaokeReader
 from steward.crm.mapping import parse_mapping
 from steward.crm.profiles import Profile
@@ -421,3 +422,15 @@ def test_trap_a_record_id_beside_another_key_goes_into_a_workspace(sandbox: Sand
         assert snapshot.complete
         rows = {o.name: o.rows for o in snapshot.objects}
     assert rows["user"] == len(sandbox.stored("PersonnelObj")) and rows["ticket"] == len(sandbox.stored("x__c"))
+
+
+def test_the_mapping_that_ships_reads_everything(sandbox: Sandbox) -> None:
+    mapping = parse_mapping(example_mapping("fxiaoke"))
+    profile = Profile(
+        system="fxiaoke", tenant="sandbox01", environment="sandbox", address=sandbox.address, read={**KEYS}, options=SEES
+    )  # fmt: skip
+    with FxiaokeReader(profile, mapping, clock=sandbox.clock) as reader:
+        for entry in reader.objects():
+            live = sum(d["life_status"] != "invalid" for d in sandbox.stored(entry.source).values())
+            assert sum(not r.deleted for part in reader.scan(entry.name) for r in part) == live > 0
+        assert not reader.doubts

@@ -10,7 +10,7 @@ from importlib import resources
 NAMES = ("northwind", "npsp")
 """Sample CRMs."""
 
-VENDORS = ("copper", "tryton", "zoho")
+VENDORS = ("copper", "fxiaoke", "tryton", "zoho")
 """Vendors whose mapping a profile takes where it names none."""
 
 
