@@ -82,9 +82,7 @@ class ZohoChanges(Changes):
 
     def gone(self) -> Iterator[str]:
         """Yield what the vendor lists as deleted since."""
-        listed = set(self.reader.binned(self.entry, self.before.since, kind="all"))
-        self._away(listed)
-        yield from listed
+        yield from self.reader.binned(self.entry, self.before.since, kind="all")
 
     def read(self, ids: Sequence[str]) -> Iterator[Sequence[Record]]:
         """Ask COQL which of the ids are there, and read those one by one."""

@@ -247,10 +247,22 @@ def test_a_row_that_changes_during_the_read_is_of_the_moment_in_which_it_began(c
 
 def test_much_that_changed_is_read_whole_in_the_same_moment(crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onward, "FEW", 5)
+    with crm.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
     crm.pair.begin()
     crm.do("UPDATE contact SET city = 'all', row_version = row_version + 1")
-    made = crm.pair.same()
+    note = crm.ids("note")[0]
+
+    class Edited(SqlReader):
+        def scan(self, object: str, *, batch: int = 5_000):  # type: ignore[no-untyped-def]
+            crm.do("UPDATE note SET body = 'later', row_version = row_version + 1 WHERE id = :i", i=note)
+            return super().scan(object, batch=batch)
+
+    with Edited(crm.url, parse_mapping(crm.mapping)) as reader:
+        made = crm.pair.onward.next_snapshot(reader, taken_at=datetime.now(UTC))
     assert crm.pair.ways(made)["contact"] == "whole" and crm.pair.ways(made)["note"] == "stamps"
+    assert crm.pair.onward.records(made, "note", [note])[note]["body"] != "later"  # one moment for all objects
+    crm.pair.same()
 
 
 @pytest.mark.parametrize(
