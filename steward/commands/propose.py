@@ -324,7 +324,7 @@ class _Gather:
                     for id, parent in rows:
                         link = Link(RecordKey(child.name, id), column, RecordKey(name, parent))
                         self.children.setdefault(link.parent, []).append(link)
-                        if child.on_delete.get(column) == "cascade":
+                        if child.on_delete.get(column) in ("cascade", "keep"):  # kept children go with one that goes for good
                             below.add(link.child)
             level = {k for k in below if k not in self.children}
             self.states_of(k for k in below if k not in self.states)
