@@ -264,11 +264,7 @@ def jiandaoyun(customers: int, folder: Path, *, forms: int = 0) -> Iterator[Worl
     from steward.crm.profiles import Profile
     from steward.sandbox.jiandaoyun import READ_KEY, create_app
 
-    app = (
-        create_app(None, customers=customers)
-        if forms < 0
-        else create_app(folder / f"company{forms}.sqlite", customers=customers)
-    )
+    app = create_app(folder / f"company{forms}.sqlite", customers=customers)
     state = app.state.company
     state.settings["rates"] = False
     state.run("UPDATE forms SET modified = modified - 7200")
