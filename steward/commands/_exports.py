@@ -90,9 +90,6 @@ def write_mapping(args: argparse.Namespace, screen: Screen) -> int:
         proposal, mapping, left_out = source.proposal, source.mapping, source.left_out
     show(screen, proposal, mapping, left_out)
     text = to_toml(proposal)
-    for s in proposal.seen:
-        if s.subform is not None:
-            screen.warn(N_("Rows of the subform {title} are read only where no mapping is given."), title=s.subform)
     if args.to is not None:
         try:
             args.to.write_text(text, encoding="utf-8", newline="\n")

@@ -95,6 +95,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         _since.refuse_with_files(args)
     if mapping is None and (args.vendor is not None or args.key is None):
         return _from_exports(args, folder, now, screen)
+    if mapping is not None and mapping.system == "files" and "export" in mapping.options and args.vendor is None:
+        return _from_exports(args, folder, now, screen, mapping)
     if args.vendor is not None:
         raise UsageError(N_("--vendor says how files without a mapping are read; leave out one of the two."))
     with screen.progress(N_("reading records"), None) as advance:
@@ -142,19 +144,22 @@ def _from_profile(args: argparse.Namespace, folder: Path, screen: Screen) -> int
         return _report(ws, snapshot, snapshot.digest in known, screen)
 
 
-def _from_exports(args: argparse.Namespace, folder: Path, now: datetime, screen: Screen) -> int:
+def _from_exports(args: argparse.Namespace, folder: Path, now: datetime, screen: Screen, mapping: Mapping | None = None) -> int:
     """Read vendors' export files, recognised by their headers."""
     from steward.commands import _exports
     from steward.store import Workspace
     from steward.store.exports import ExportSource
 
     where = [*args.files, *([Path(args.source)] if args.source else [])]
+    if mapping is not None and not where:
+        where = [args.mapping.parent]
     with ExportSource(
         where, scratch=folder / "tmp", vendor=args.vendor, object=args.object, key=args.key, role=args.role,
         encoding=args.encoding, delimiter=args.delimiter, sheet=args.sheet, tenant=args.tenant, environment=args.environment,
-        duplicate_ids=args.duplicate_ids,
+        duplicate_ids=args.duplicate_ids, mapping=mapping,
     ) as source:  # fmt: skip
-        _exports.show(screen, source.proposal, source.mapping, source.left_out)
+        if mapping is None:
+            _exports.show(screen, source.proposal, source.mapping, source.left_out)
         with Workspace.open(folder, create=True) as ws:
             known = {s.digest for s in ws.snapshots()}
             with screen.progress(N_("reading records"), None) as advance:

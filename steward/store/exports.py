@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -20,17 +20,16 @@ import msgspec
 from steward.crm.exports.layouts import VENDORS, layout
 from steward.crm.exports.propose import ROW, ExportProposal, Part, Remark, Seen, propose_exports, with_encoding
 from steward.crm.exports.recognise import Found, fits, settle
-from steward.crm.mapping import ObjectMapping, Role
+from steward.crm.mapping import Mapping, ObjectMapping, Role
 from steward.errors import SchemaMismatchError, SnapshotError, StewardError, UsageError
 from steward.messages import N_
-from steward.store import delimited, subforms
-from steward.store import xlsx as sheets
+from steward.store import subforms
 from steward.store.archive import is_archive, unpack
-from steward.store.encodings import Encoding
 from steward.store.export_checks import check_ids, check_links, check_numbers
+from steward.store.export_part import ExportPart
 from steward.store.intake import Intake
-from steward.store.peek import Peek, header_of_book, peek
-from steward.store.source import FileSource, _Batch, _delimiter, _Part, _readable
+from steward.store.peek import Peek, peek
+from steward.store.source import FileSource, _delimiter, _Part, _readable
 from steward.store.writing import TableWriter
 
 ENDINGS = (".csv", ".tsv", ".txt", ".xlsx", ".gz")
@@ -48,6 +47,8 @@ class ExportSource(FileSource):
         Folder for what has to be unpacked; made if it is not there, and emptied by :meth:`close`.
     vendor, object, key : str, optional
         Said by a person instead of recognised.
+    mapping : Mapping, optional
+        One that followed from such files and was written down; nothing is recognised then, and it says what the files are.
     role, encoding, delimiter, sheet, tenant, environment, duplicate_ids
         See :class:`steward.store.source.FileSource`.
 
@@ -83,6 +84,7 @@ class ExportSource(FileSource):
         tenant: str = "local",
         environment: str = "files",
         duplicate_ids: str = "refuse",
+        mapping: Mapping | None = None,
     ) -> None:
         if duplicate_ids not in ("refuse", "reject"):
             raise ValueError("duplicate_ids is 'refuse' or 'reject'")
@@ -93,17 +95,29 @@ class ExportSource(FileSource):
         self._vendor, self._wanted = vendor, object
         self._encodings: dict[str, str] = {}
         self._paths: dict[str, Path] = {}
+        self.proposal: ExportProposal
+        self.groups: dict[str, dict[str, tuple[str, ...]]] = {}
+        self.files: dict[str, list[tuple[str, Path]]] = {}
         self._scratch: Path | None = None
         self._own_folder: list[Path] = []
         try:
-            parts = self._recognise([Path(w) for w in where], scratch)
-            proposal = propose_exports(parts, key=key, tenant=tenant, environment=environment)
+            if mapping is not None:
+                self.proposal = self._given([Path(w) for w in where], mapping, scratch)
+            else:
+                parts = self._recognise([Path(w) for w in where], scratch)
+                proposal = propose_exports(parts, key=key, tenant=tenant, environment=environment)
+                self.proposal = with_encoding(proposal, self._encodings)
         except BaseException:
             self.close()
             raise
-        self.proposal: ExportProposal = with_encoding(proposal, self._encodings)
         self.mapping = self.proposal.mapping
         self.seen: dict[str, Seen] = {s.name: s for s in self.proposal.seen}
+        if mapping is not None:
+            return
+        self.groups = {
+            main: {s.subform: s.columns[2:] for s in self.proposal.seen if s.subform_of == main and s.subform}
+            for main in self.seen
+        }
         if role is not None:
             objects = {
                 name: entry if self.seen[name].subform else msgspec.structs.replace(entry, role=role)
@@ -189,11 +203,7 @@ class ExportSource(FileSource):
         name, n = shown, 2
         while name in self._paths:
             name, n = f"{shown} ({n})", n + 1
-        with tempfile.TemporaryDirectory(dir=self._folder(scratch)) as folder:
-            seen = peek(
-                path, shown=name, scratch=Path(folder), told=self._told, forms=self._is_form,
-                encoding=self.encoding, delimiter=self.delimiter, sheet=self.sheet,
-            )  # fmt: skip
+        seen = self._look(name, path, scratch, self.encoding, self.delimiter, self.sheet)
         if not seen.tables:
             raise UsageError(
                 N_("{file} is not known as an export of {vendors}, so nobody knows which column is the id."),
@@ -209,19 +219,65 @@ class ExportSource(FileSource):
     def _told(self, columns: Sequence[str]) -> bool:
         return bool(fits(columns, vendor=self._vendor, object=self._wanted))
 
-    def _is_form(self, columns: Sequence[str]) -> bool:
-        return any(f.layout.vendor == "jiandaoyun" for f in fits(columns, vendor=self._vendor, object=self._wanted))
+    def _look(
+        self, shown: str, path: Path, scratch: Path, encoding: str | None, delimiter: str | None, sheet: str | None
+    ) -> Peek:
+        with tempfile.TemporaryDirectory(dir=self._folder(scratch)) as folder:
+            return peek(
+                path, shown=shown, scratch=Path(folder), told=self._told, forms=self.is_form, encoding=encoding,
+                delimiter=delimiter, sheet=sheet,
+            )  # fmt: skip
+
+    def is_form(self, columns: Sequence[str]) -> bool:
+        """Whether a header is one of a form builder, whose workbooks may have a second row of it."""
+        return self._vendor == "jiandaoyun" or any(
+            f.layout.vendor == "jiandaoyun" for f in fits(columns, vendor=self._vendor, object=self._wanted)
+        )
+
+    def _given(self, where: list[Path], mapping: Mapping, scratch: Path) -> ExportProposal:
+        """Take a mapping that was written down; of the files only their subforms are looked for."""
+        vendor = mapping.options.get("export", "")
+        if vendor not in VENDORS:
+            raise UsageError(
+                N_("The export files of {vendor} are not known; known are those of {known}."),
+                vendor=vendor or "-",
+                known=", ".join(VENDORS),
+            )
+        self._vendor, self.mapping = vendor, mapping
+        self._find(where)
+        language = mapping.options.get("language", "en")
+        seen: list[Seen] = []
+        for name, entry in mapping.objects.items():
+            shown, path = self.files[name][0]
+            columns: tuple[str, ...] = ()
+            main, title = _rows_of(entry)
+            if vendor == "jiandaoyun":
+                wanted = {t for e in mapping.objects.values() for m, t in [_rows_of(e)] if t and m == (main or name)}
+                found = self._look(
+                    shown, path, scratch, self.encoding or entry.encoding, self.delimiter or _delimiter(entry.delimiter),
+                    self.sheet or entry.sheet,
+                )  # fmt: skip
+                key = entry.key_columns[0]
+                groups = dict(found.subforms) or subforms.dotted(found.columns, found.rows, key, sure=frozenset(wanted))
+                if title is not None and title not in groups:
+                    raise SchemaMismatchError(N_("{file} has no subform {title}."), file=shown, title=title)
+                self.groups[main or name] = groups
+                inside = {c for inner in groups.values() for c in inner}
+                columns = (key, ROW, *groups[title]) if title else tuple(c for c in found.columns if c not in inside)
+            seen.append(Seen(name, [f for f, _ in self.files[name]], [], language, entry, [], columns, [], main, title))
+        known = layout(vendor)
+        return ExportProposal(mapping, vendor, known.name, known.ids, tuple(seen))
 
     # ------------------------------------------------------------------ reading
 
     @property
     def part_type(self) -> type[_Part]:
         """How one file is read."""
-        return _ExportPart
+        return ExportPart
 
     def encoding_for(self, entry: ObjectMapping, shown: str) -> str | None:
         """Return the declared encoding, or the one that the header told."""
-        return self.encoding or self._encodings.get(shown)
+        return self.encoding or self._encodings.get(shown) or entry.encoding
 
     def load(self, entry: ObjectMapping, writer: TableWriter, intake: Intake) -> None:
         """Read all files of one object, and check its ids."""
@@ -241,111 +297,14 @@ class ExportSource(FileSource):
         return [remark for found in self._remarks.values() for remark in found]
 
 
+def _rows_of(entry: ObjectMapping) -> tuple[str | None, str | None]:
+    """Return object and title where an object is a subform: its key ends in the number of the row, its table is the title."""
+    if len(entry.key_columns) < 2 or entry.key_columns[-1] != ROW:
+        return None, None
+    return entry.parents.get(entry.key_columns[0]), entry.source
+
+
 def _subforms(seen: Peek, found: Found) -> dict[str, tuple[str, ...]]:
     if found.layout.vendor != "jiandaoyun":
         return {}
     return dict(seen.subforms) or subforms.dotted(seen.columns, seen.rows, found.key)
-
-
-class _ExportPart(_Part):
-    """One export file while it is read; one with subforms is cut into records and their rows."""
-
-    @property
-    def _export(self) -> ExportSource:
-        if not isinstance(self.source, ExportSource):
-            raise TypeError(type(self.source).__name__)
-        return self.source
-
-    @property
-    def _seen(self) -> Seen:
-        return self._export.seen[self.entry.name]
-
-    @property
-    def _groups(self) -> dict[str, tuple[str, ...]]:
-        """Subforms of this file: of the record's own object and of its rows alike."""
-        main = self._seen.subform_of or self.entry.name
-        return {
-            s.subform: tuple(c for c in s.columns[2:]) for s in self._export.proposal.seen if s.subform_of == main and s.subform
-        }
-
-    def _fast(self, encoding: Encoding, shape: delimited.Shape) -> bool:
-        return False if self._groups else super()._fast(encoding, shape)
-
-    def _delimited(self) -> None:
-        if not self._groups:
-            super()._delimited()
-            return
-        encoding = self._characters()
-        path = self.reading.path
-        declared = self.source.delimiter or ("\t" if self.suffix == ".tsv" else None)
-        shape = delimited.shape_of(path, encoding, declared, shown=self.shown)
-        self.delimiter = shape.delimiter
-        size = encoding.bom
-
-        def counted() -> Iterator[delimited.Line]:
-            nonlocal size
-            for line in delimited.lines_of(path, encoding, shown=self.shown):
-                size += len(line.raw)
-                if line.number > shape.skip:
-                    yield line
-
-        def rows() -> Iterator[tuple[int, subforms.Row] | delimited.Broken]:
-            for item in delimited.records(counted(), shape.delimiter, len(shape.columns), shown=self.shown):
-                if isinstance(item, delimited.Broken):
-                    yield item
-                else:
-                    yield item.line, dict(zip(shape.columns, item.values, strict=True))
-
-        self._cut(rows())
-        if size != self.reading.size:
-            raise SnapshotError(N_("{file} was not read to its end."), file=self.shown)
-
-    def _xlsx(self) -> None:
-        if not self._groups:
-            super()._xlsx()
-            return
-        with sheets.Xlsx(self.reading.path, shown=self.shown) as book, ExitStack() as stack:
-            sheet = book.choose(self.source.sheet)
-            names, _, skipped = header_of_book(book, sheet, self._export._is_form)
-            cells_of = stack.enter_context(closing(book.rows(sheet)))
-            key = self.entry.key_columns[0]
-
-            def rows() -> Iterator[tuple[int, subforms.Row] | delimited.Broken]:
-                for place, (number, cells) in enumerate(cells_of):
-                    if place < skipped:
-                        continue
-                    by_name = {name: cells[at] for at, name in names.items() if at in cells}
-                    sheets.refuse_damaged_ids(tuple(names.values()), (key,), number, by_name, self.shown)
-                    texts = [text or "" for _, text in cells.values()]
-                    problem = N_("has more values than the header") if set(cells) - set(names) else None
-                    problem = N_("holds a zero character") if any("\0" in t for t in texts) else problem
-                    if problem is not None:
-                        line = ",".join(texts)
-                        yield delimited.Broken(number, problem, line, line.encode("utf-8", "surrogatepass"))
-                    else:
-                        yield number, {name: by_name[name][1] if name in by_name else None for name in names.values()}
-
-            self._cut(rows())
-
-    def _cut(self, rows: Iterator[tuple[int, subforms.Row] | delimited.Broken]) -> None:
-        """Load what belongs to this object; lines that belong to none are rejects of the record's own object."""
-        seen = self._seen
-        key = self.entry.key_columns[0]
-        self._start(seen.columns)
-        batch = _Batch(self, seen.columns)
-        for item in subforms.cut(rows, key, self._groups):
-            if isinstance(item, delimited.Broken):
-                if seen.subform is None:
-                    self.rows += 1
-                    self._reject(item.line, item.problem, item.text, item.raw)
-            elif seen.subform is None:
-                if item.begins:
-                    self.rows += 1
-                    batch.add(item.number, [item.values.get(c) for c in seen.columns])
-            elif seen.subform in item.places:
-                self.rows += 1
-                whole = {**item.values, key: item.key, ROW: str(item.places[seen.subform])}
-                batch.add(item.number, [whole.get(c) for c in seen.columns])
-        batch.flush()
-        if self.rows == 0 and seen.subform is None:
-            raise SchemaMismatchError(N_("{file} has a header and no rows."), file=self.shown)

@@ -108,7 +108,9 @@ def _broken(number: int, problem: str, values: Row) -> Broken:
     return Broken(number, problem, text.encode("utf-8", "backslashreplace").decode(), text.encode("utf-8", "surrogatepass"))
 
 
-def dotted(columns: Sequence[str], sample: Sequence[Row], key: str | None) -> dict[str, tuple[str, ...]]:
+def dotted(
+    columns: Sequence[str], sample: Sequence[Row], key: str | None, *, sure: frozenset[str] = frozenset()
+) -> dict[str, tuple[str, ...]]:
     """Return the subforms of a header with columns like ``Items.Price``; none where no record has more than one row.
 
     Parameters
@@ -117,6 +119,8 @@ def dotted(columns: Sequence[str], sample: Sequence[Row], key: str | None) -> di
         Some rows; only rows that go on below their record show that such columns are a subform's.
     key : str or None
         The id column.
+    sure : frozenset of str
+        Titles that are known to be subforms, whatever the rows show.
     """
     found: dict[str, list[str]] = {}
     for column in columns:
@@ -126,7 +130,7 @@ def dotted(columns: Sequence[str], sample: Sequence[Row], key: str | None) -> di
     if not found or key is None:
         return {}
     goes_on = any(row.get(key) in (None, "", before.get(key)) for before, row in pairwise(sample))
-    return {title: tuple(names) for title, names in found.items()} if goes_on else {}
+    return {title: tuple(names) for title, names in found.items() if goes_on or title in sure}
 
 
 def two_rows(

@@ -265,6 +265,54 @@ def test_rows_of_a_subform_are_an_object_of_their_own(tmp_path: Path, capsys: py
         assert "订单明细.品名" not in ws.columns(snapshot, "customer")
 
 
+def test_a_written_mapping_reads_subforms_and_can_be_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    _with_subform(folder / "客户.xlsx")
+    to = tmp_path / "mapping.toml"
+    assert main(["connectors", "map", "--from", str(folder), "--to", str(to), "--tenant", "local", "--quiet"]) == 0
+    capsys.readouterr()
+    first = _run(capsys, "snapshot", str(folder), "--workspace", str(tmp_path / "w"))
+    second = _run(capsys, "snapshot", "--mapping", str(to), "--from", str(folder), "--workspace", str(tmp_path / "w2"))
+    assert second["digest"] == first["digest"]
+    text = to.read_text(encoding="utf-8")
+    assert 'table = "订单明细"' in text and 'key = "数据ID+#"' in text
+    # one subform taken out by hand: its rows are passed over, the record and the other subform are read as before
+    kept = text[: text.index("[objects.customer_rows_2]")]
+    to.write_text(kept[: kept.rindex("# told by")], encoding="utf-8")
+    third = _run(capsys, "snapshot", "--mapping", str(to), "--from", str(folder), "--workspace", str(tmp_path / "w3"))
+    assert [(o["name"], o["rows"]) for o in third["objects"]] == [("customer", 2), ("customer_rows", 2)]  # type: ignore[attr-defined]  # JSON
+    # an export of today in which no record has more than one row
+    (folder / "客户.xlsx").unlink()
+    (folder / "客户.csv").write_bytes(
+        "客户名称,负责人,订单明细.品名,订单明细.数量,提交人,提交时间,数据ID,附注.备注\n"
+        "华新,李雷,甲,1,韩,2024-01-02 10:00:00,64a1b2c3d4e5f60700000001,x\n".encode("gb18030")
+    )
+    to.write_text(text.replace("客户.xlsx", "客户.csv"), encoding="utf-8")
+    fourth = _run(capsys, "snapshot", "--mapping", str(to), "--from", str(folder), "--workspace", str(tmp_path / "w4"))
+    assert [(o["name"], o["rows"]) for o in fourth["objects"]] == [
+        ("customer", 1),
+        ("customer_rows", 1),
+        ("customer_rows_2", 1),
+    ]  # type: ignore[attr-defined]  # JSON
+    to.write_text(text.replace("客户.xlsx", "客户.csv").replace('table = "订单明细"', 'table = "回款"'), encoding="utf-8")
+    assert main(["snapshot", "--mapping", str(to), "--from", str(folder), "--workspace", str(tmp_path / "w5")]) == 3
+    assert "has no subform 回款" in capsys.readouterr().err
+
+
+def test_a_mended_mapping_checks_ids_all_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = contacts("zoho", "en")
+    write_csv(tmp_path / "c.csv", table)
+    to = tmp_path / "mapping.toml"
+    assert main(["connectors", "map", "--from", str(tmp_path / "c.csv"), "--to", str(to), "--quiet"]) == 0
+    write_csv(tmp_path / "c.csv", type(table)(table.header, [["6.73988E+18", *row[1:]] for row in table.rows]))
+    assert main(["snapshot", "--mapping", str(to), "--workspace", str(tmp_path / "w")]) == 3
+    assert "turned into numbers by a spreadsheet program" in capsys.readouterr().err
+    to.write_text(to.read_text().replace('"export" = "zoho"', '"export" = "other"'))
+    assert main(["snapshot", "--mapping", str(to), "--workspace", str(tmp_path / "w")]) == 2
+    assert "export files of other are not known" in capsys.readouterr().err
+
+
 def test_dots_without_rows_below_stay_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "f.csv").write_text(
         "数据ID,客户名称,地址.省,地址.市,提交人,提交时间\n64a1b2c3d4e5f60700000001,a,b,c,d,2024-01-01\n"

@@ -245,6 +245,15 @@ def test_a_written_mapping_is_the_mapping(vendor: str, language: str) -> None:
     assert parse_mapping(to_toml(found)) == found.mapping
 
 
+def test_a_written_mapping_with_subforms_is_the_mapping() -> None:
+    header = ["数据ID", "客户名称", "提交人", "提交时间", "明细.品名", "明细.数量", "附注.备注"]
+    part = Part("k.csv", settle(header, shown="k.csv"), [], {"明细": ("明细.品名", "明细.数量"), "附注": ("附注.备注",)})
+    found = propose_exports([part])
+    assert parse_mapping(to_toml(found)) == found.mapping
+    rows = found.mapping.objects["customer_rows"]
+    assert (rows.table, rows.key, rows.parents) == ("明细", "数据ID+#", {"数据ID": "customer"})
+
+
 def test_a_hostile_header_does_not_break_out_of_the_written_mapping() -> None:
     header = ["数据ID", "客户名称", "提交人", "提交时间", '负责人"\n[objects.evil]\nkey = "x"', "客户编号"]
     found = propose_exports([Part('a"\n[objects.evil2]\nkey="x".csv', settle(header, shown="x"))])

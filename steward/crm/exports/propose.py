@@ -177,7 +177,8 @@ def _object(name: str, group: Sequence[Part], of_kind: MappingABC[str, str], key
     rows = [row for p in group for row in p.sample]
     remarks: list[Remark] = []
     own = key or key_of(found, shown=part.shown)
-    inside = {c for columns in part.subforms.values() for c in columns}
+    rows_below = next((p.subforms for p in group if p.subforms), {})
+    inside = {c for columns in rows_below.values() for c in columns}
     find = found.headers.find
     entry = found.entry
     parents, on_delete = _parents(found, name, own, of_kind, remarks)
@@ -216,7 +217,7 @@ def _object(name: str, group: Sequence[Part], of_kind: MappingABC[str, str], key
     first = Seen(
         name, [p.shown for p in group], by, found.language, mapped, [c for c in columns if c not in named], columns, remarks
     )
-    children = [_subform(first, title, inner, n) for n, (title, inner) in enumerate(part.subforms.items(), 1)]
+    children = [_subform(first, title, inner, n) for n, (title, inner) in enumerate(rows_below.items(), 1)]
     return [first, *children]
 
 
@@ -226,7 +227,7 @@ def _subform(parent: Seen, title: str, columns: tuple[str, ...], number: int) ->
     key = parent.entry.key
     plain = parent.entry.key_columns[0]
     entry = ObjectMapping(
-        name=name, files=parent.entry.files, key=f"{key}+{ROW}", role="other", label=columns[:2], parents={plain: parent.name},
+        name=name, table=title, files=parent.entry.files, key=f"{key}+{ROW}", role="other", label=columns[:2], parents={plain: parent.name},
         on_delete={plain: "cascade"},
     )  # fmt: skip
     remark = (N_("Rows of the subform {title}, each named by its record and its place there."), {"title": title})

@@ -114,7 +114,7 @@ def fits(columns: Sequence[str], *, vendor: str | None = None, object: str | Non
         entry = layout(name)
         chosen = next((o for o in _objects(entry, object) if _fits(headers, entry, o, said=vendor is not None)), None)
         if chosen is None and vendor is not None:
-            chosen = object
+            chosen = object or ("form" if "form" in entry.objects else None)
         if chosen is not None:
             found.append(_found(headers, entry, chosen))
     return found

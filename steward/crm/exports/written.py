@@ -30,7 +30,7 @@ _TABLES = ("open_when", "active_when", "begun_by_person", "soft_delete")
 
 
 def to_toml(proposal: ExportProposal) -> str:
-    """Return the mapping file of a proposal; ``parse_mapping`` gives the same mapping back, but for subforms."""
+    """Return the mapping file of a proposal; ``parse_mapping`` gives the same mapping back."""
     mapping = proposal.mapping
     lines = [
         f"# Proposed by steward from the headers of export files of {_comment(proposal.vendor_name)}. Read every line.",
@@ -38,12 +38,6 @@ def to_toml(proposal: ExportProposal) -> str:
         *_head(mapping),
     ]
     for seen in proposal.seen:
-        if seen.subform is not None:
-            lines += [
-                "",
-                f"# left out: rows of the subform {_comment(seen.subform)}, which are read only where no mapping is given",
-            ]
-            continue
         entry = mapping.objects[seen.name]
         lines += ["", f"# told by: {_comment(', '.join(seen.by))}"]
         lines += [f"# left out: {_comment(template.format_map(facts))}" for template, facts in seen.remarks]
