@@ -36,7 +36,11 @@ _STATUS = {"won": "Won", "lost": "Lost"}
 _KINDS = {"note": 0, "call": 1, "meeting": 2, "email": 6}
 
 
-def seed(state: State, *, customers: int = 1_000, number: int = 0) -> dict[str, int]:
+Planted = dict[tuple[str, int], str]
+"""Entity and id here → the generated record's own id, as the generator's truth names it."""
+
+
+def seed(state: State, *, customers: int = 1_000, number: int = 0, truth: tuple[Path, Planted] | None = None) -> dict[str, int]:
     """Fill an empty sandbox.
 
     Parameters
@@ -45,6 +49,8 @@ def seed(state: State, *, customers: int = 1_000, number: int = 0) -> dict[str, 
         People and leads together, at least 10.
     number : int
         The same number gives the same records.
+    truth : tuple or None
+        File that gets the generator's truth, and what is filled with which record is which; for tests.
 
     Returns
     -------
@@ -53,12 +59,16 @@ def seed(state: State, *, customers: int = 1_000, number: int = 0) -> dict[str, 
     """
     with tempfile.TemporaryDirectory(prefix="steward-copper-") as folder:
         path = Path(folder) / "crm.sqlite"
-        build_crm(f"sqlite:///{path}", customers=customers, seed=number, truth_file=Path(folder) / "truth.json")
+        file = Path(folder) / "truth.json" if truth is None else truth[0]
+        build_crm(f"sqlite:///{path}", customers=customers, seed=number, truth_file=file)
         with closing(sqlite3.connect(path)) as crm:
             crm.row_factory = sqlite3.Row
             state.query("BEGIN")
-            _Seeding(state, crm).run()
+            seeding = _Seeding(state, crm)
+            seeding.run()
             state.query("COMMIT")
+    if truth is not None:
+        truth[1].update({(kind, seeding.ids[old]): old for old, kind in seeding.kind.items()})
     return dict(state.query("SELECT kind, count(*) FROM record GROUP BY kind ORDER BY kind"))
 
 
