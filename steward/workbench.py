@@ -97,9 +97,12 @@ class Workbench:
                 return self.store.take_snapshot(reader, taken_at=now, progress=progress)
             finally:
                 reader.close()
-        from steward.store import FileSource
+        from steward.store import ExportSource, FileSource
 
         folder = Path(source) if source is not None else path.parent
+        if parsed.system == "files" and "export" in parsed.options:
+            with ExportSource([folder], scratch=self.path / "tmp", mapping=parsed) as exports:
+                return self.store.take_snapshot(exports, taken_at=now, progress=progress)
         return self.store.take_snapshot(FileSource(folder, parsed), taken_at=now, progress=progress)
 
     def load_exports(

@@ -218,6 +218,10 @@ def test_a_notebook_loads_them(tmp_path: Path) -> None:
         assert bench.load_exports(tmp_path / "c.csv").rows == 40
         (line,) = [li for li in bench.score(["contact"], kinds=("duplicate",)) if li.kind == "duplicate"]
         assert line.object == "contact"
+        _with_subform(tmp_path / "k.xlsx")
+        to = tmp_path / "m.toml"
+        assert main(["connectors", "map", "--from", str(tmp_path / "k.xlsx"), "--to", str(to), "--quiet"]) == 0
+        assert {o.name: o.rows for o in bench.load(to).objects} == {"customer": 2, "customer_rows": 2, "customer_rows_2": 1}
 
 
 # ---------------------------------------------------------------------- subforms
