@@ -71,12 +71,14 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "absence": ("asked", "page"),
     "delete_by": ("one", "batch"),
     "running_flow": ("stays", "goes"),
+    "unmoved": ("skip", "read"),
 }
 """Switches of a profile and their values, the careful one first.
 
 ``absence``: whether a record is absent only where the vendor, asked for it, says so, or also where a page that should hold it
 does not. ``delete_by``: one call each, which answers for its record and is logged, or 100 in a call that answers with a
-count. ``running_flow``: whether a record goes whose flow is running.
+count. ``running_flow``: whether a record goes whose flow is running. ``unmoved``: whether a form that the vendor says did not
+change since the earlier snapshot is skipped (that this time moves with every write was observed), or read all the same.
 """
 
 SYSTEM = ("_id", "creator", "updater", "createTime", "updateTime", "flowState")

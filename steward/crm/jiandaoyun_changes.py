@@ -21,6 +21,8 @@ class JiandaoyunChanges(Changes):
 
     def __init__(self, reader: JiandaoyunReader, entry: ObjectMapping, before: Before) -> None:
         super().__init__(reader, entry, before)
+        if reader.options["unmoved"] == "read":
+            return
         moved = reader.moved(entry)
         if moved is not None and moved == before.mark and settled(time_of(moved), before):
             self.way = "unchanged"

@@ -555,5 +555,14 @@ def test_jiandaoyun_a_read_that_went_on_has_no_mark(jdy: tuple[Jiandaoyun, Pair,
     assert pair.ways(pair.same())[object] == "whole"
 
 
+def test_jiandaoyun_who_does_not_believe_the_vendor_reads_all(jdy: tuple[Jiandaoyun, Pair, Any]) -> None:
+    import msgspec
+
+    world, pair, _ = jdy
+    world.profile = msgspec.structs.replace(world.profile, options={"unmoved": "read"})
+    pair.begin()
+    assert set(pair.ways(pair.go_on()).values()) == {"whole"}
+
+
 def _objects(world: Jiandaoyun) -> list[str]:
     return list(parse_mapping((world.folder / "mapping.toml").read_text(encoding="utf-8")).objects)
