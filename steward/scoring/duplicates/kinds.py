@@ -56,7 +56,7 @@ class Kind:
         The same for people who share a birthday and a home: hardly ever one name, though often a similar one.
     differs_at_most : float
         Upper limit of the share of matches that differ outright; a name that is another name is hardly ever the same customer,
-        whatever coincidences of birthdays suggest to a small table.
+        whatever coincidences of birthdays, or a street and a town that go together, suggest to a table.
     random_at_most : float
         Upper limit of the chance that two random customers agree exactly; small tables of duplicates overstate it.
     """
@@ -119,6 +119,7 @@ KINDS: dict[str, Kind] = {
                 (N_("exact"), "agree", 0.82),
             ),
             rare_counts_more=True,
+            differs_at_most=0.15,
         ),
         Kind(
             "person",
@@ -146,6 +147,7 @@ KINDS: dict[str, Kind] = {
             ),
             rare_counts_more=True,
             kin=(0.53, 0.29, 0.09, 0.06, 0.03),
+            differs_at_most=0.25,
         ),
         Kind(
             "email",
@@ -159,6 +161,7 @@ KINDS: dict[str, Kind] = {
             strong=True,
             kin=(0.70, 0.08, 0.02, 0.20),
             twins=(0.70, 0.08, 0.02, 0.20),
+            differs_at_most=0.70,
         ),
         Kind(
             "phone",
@@ -170,6 +173,7 @@ KINDS: dict[str, Kind] = {
             rare_counts_more=True,
             local=True,
             strong=True,
+            differs_at_most=0.80,
         ),
         Kind(
             "birthdate",
@@ -183,6 +187,7 @@ KINDS: dict[str, Kind] = {
             rare_counts_more=True,
             individual=True,
             random_at_most=1 / 1000,
+            differs_at_most=0.50,
         ),
         Kind(
             "address",
@@ -194,6 +199,7 @@ KINDS: dict[str, Kind] = {
             ),
             rare_counts_more=True,
             local=True,
+            differs_at_most=0.70,
         ),
         Kind(
             "city",
@@ -204,6 +210,7 @@ KINDS: dict[str, Kind] = {
             ),
             rare_counts_more=True,
             local=True,
+            differs_at_most=0.60,
         ),
         Kind(
             "postcode",
@@ -214,6 +221,7 @@ KINDS: dict[str, Kind] = {
             ),
             rare_counts_more=True,
             local=True,
+            differs_at_most=0.60,
         ),
         Kind(
             "identifier",
@@ -226,16 +234,19 @@ KINDS: dict[str, Kind] = {
             random_at_most=1 / 5000,
             local=True,
             strong=True,
+            differs_at_most=0.50,
         ),
         Kind(
             "domain",
             _levels((N_("differs"), "disagree", 0.15), (N_("exact"), "agree", 0.85)),
             rare_counts_more=True,
+            differs_at_most=0.60,
         ),
         Kind(
             "category",
             _levels((N_("differs"), "disagree", 0.12), (N_("exact"), "agree", 0.88)),
             rare_counts_more=True,
+            differs_at_most=0.60,
         ),
         Kind(
             "text",
@@ -246,6 +257,7 @@ KINDS: dict[str, Kind] = {
                 (N_("exact"), "agree", 0.55),
             ),
             rare_counts_more=True,
+            differs_at_most=0.70,
         ),
     )
 }

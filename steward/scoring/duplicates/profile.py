@@ -281,8 +281,8 @@ def _fields(frame: pl.DataFrame, found: Mapping[str, list[str]], choices: list[C
 
     given, family = found.get("given", []), found.get("family", [])
     people = [*found.get("native", []), *found.get("person", [])]
-    parts_alone = filled([*given[:1], *family[:1]])
-    if given and family and people and filled([*given[:1], *family[:1], *people]) > parts_alone + 0.01:
+    parts_alone = filled([*given[:1], *family[:1]]) if given and family else 0.0
+    if given and family and people and filled([given[0], family[0], *people]) > parts_alone + 0.01:
         # a full name for some records and its parts for others: one name that all have
         fields.append(Field("full name", "person", (*people[:1], *people[1:], given[0], family[0]), True))
     else:

@@ -21,6 +21,7 @@ from steward.scoring.duplicates.columns import Table
 from steward.scoring.duplicates.kinds import Kind
 from steward.scoring.duplicates.levels import CROSSED, INITIAL, SWAPPED, compare_codes, compare_values, names_cross
 from steward.scoring.duplicates.model import Floats, PatternECM, class_probabilities, log_likelihoods, one_hot, patterns
+from steward.scoring.duplicates.towns import Towns
 
 Positions = npt.NDArray[np.int64]
 
@@ -219,11 +220,12 @@ def fit(table: Table, blocks: Blocks, seed: int) -> Model:
     seed : int
         Of the sample that u's lower levels are counted on; the same seed and contents give the same model to the last bit.
     """
-    seen_u = estimate_u(table, np.random.default_rng(seed))
-    samples = _draw(table, blocks)
-    model = _fit_once(table, blocks, samples, seen_u)
+    rng = np.random.default_rng(seed)
+    seen_u = estimate_u(table, rng)
+    samples, towns = _draw(table, blocks), Towns(table, rng)
+    model = _fit_once(table, blocks, samples, towns, seen_u)
     for _ in range(2):  # random pairs hold matches too; what they add to u is taken out once matches are known
-        model = _fit_once(table, blocks, samples, _without_matches(seen_u, model, len(table)))
+        model = _fit_once(table, blocks, samples, towns, _without_matches(seen_u, model, len(table)))
     return model
 
 
@@ -253,7 +255,7 @@ def _without_matches(seen: list[Floats], model: Model, n: int) -> list[Floats]:
     return out
 
 
-def _fit_once(table: Table, blocks: Blocks, drawn: list[_Sample], u: list[Floats]) -> Model:
+def _fit_once(table: Table, blocks: Blocks, drawn: list[_Sample], towns: Towns, u: list[Floats]) -> Model:
     start = [np.array([level.match_share for level in c.kind.levels]) for c in table.columns]
     related, labels = related_classes(table, u)
     sizes = [len(c.kind.levels) for c in table.columns]
@@ -290,7 +292,7 @@ def _fit_once(table: Table, blocks: Blocks, drawn: list[_Sample], u: list[Floats
         else:
             m.append(start[f])
         m[f] = _tied(m[f], u[f], table.columns[f].kind)
-    prior, odds, m = _mixture(table, samples, m, u, related, labels)
+    prior, odds, m = _mixture(table, samples, towns, m, u, related, labels)
     return Model(m, u, related, labels, prior, odds, heard)
 
 
@@ -305,6 +307,7 @@ def _first_found(blocks: Blocks, number: int, left: Positions, right: Positions)
 def _mixture(
     table: Table,
     samples: list[tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]],
+    towns: Towns,
     m: list[Floats],
     u: list[Floats],
     related: list[Related],
@@ -328,11 +331,14 @@ def _mixture(
     least = 0.02 / all_pairs * max(n, 100)  # one match in fifty records is assumed where nothing is seen, and smoothed away
     shares = np.array([0.1 * n / all_pairs, 1.0] + [0.1 * n / all_pairs] * len(related))
     start = [p.copy() for p in m]
+    town = labels.index("town") if "town" in labels else None
     for turn in range(MIXTURE_TURNS):
         mass = class_probabilities(log_likelihoods(hot, m, u, related), shares) * weight[:, None]
         new = mass.sum(axis=0) / all_pairs
         new[0] = max(new[0], least * 0.1)
         new[2:] = np.maximum(new[2:], floor * _assumed(new[0] * all_pairs) / all_pairs)
+        if town is not None:  # hardly any of them is proposed by a rule
+            new[2 + town] = max(new[2 + town], towns.share(m, u, related[town]))
         new[1] = max(1.0 - new[0] - new[2:].sum(), 1e-3)
         done = bool(np.allclose(new, shares, rtol=1e-3))
         shares = new
