@@ -167,6 +167,8 @@ def _propose(
     from steward.store import Workspace
     from steward.store.decision_log import DecisionLog
 
+    with Workspace.open(workspace, read_only=True) as store:
+        _refuse_exports(store.mapping(store.snapshot()))
     policy = shared.open_policies(argparse.Namespace(policy=policies))[0]
     if trust.person(proposer) is None:
         raise UntrustedKeyError(
@@ -221,6 +223,20 @@ def _propose(
             singles=singles(store.connection, store, snapshot, mapping, ends),
         )
     return drafted, write_draft(to, drafted).path
+
+
+def _refuse_exports(mapping: CrmMapping) -> None:
+    """Refuse a vendor's export files: nothing is written back through them, and a manifest would be signed in vain.
+
+    Raises
+    ------
+    UsageError
+    """
+    if mapping.system == "files" and "export" in mapping.options:
+        raise UsageError(
+            N_("This snapshot is of export files, and nothing is ever written back through them."),
+            next_step=N_("Take a snapshot of the CRM itself, with --profile or in SQL, and review that one."),
+        )
 
 
 def _recycle_bin(system: str) -> bool:

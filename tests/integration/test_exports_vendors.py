@@ -12,7 +12,10 @@ import openpyxl
 import pytest
 
 from steward.cli import main
+from steward.commands.propose import _propose
 from steward.crm.mapping import parse_mapping
+from steward.errors import UsageError
+from steward.executor.connectors import WRITERS
 from steward.store import Workspace
 from steward.workbench import Workbench
 from tests.support.exports import accounts, contacts, people, write_csv, write_xlsx
@@ -222,6 +225,15 @@ def test_a_notebook_loads_them(tmp_path: Path) -> None:
         to = tmp_path / "m.toml"
         assert main(["connectors", "map", "--from", str(tmp_path / "k.xlsx"), "--to", str(to), "--quiet"]) == 0
         assert {o.name: o.rows for o in bench.load(to).objects} == {"customer": 2, "customer_rows": 2, "customer_rows_2": 1}
+
+
+def test_nothing_is_proposed_from_export_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv(tmp_path / "c.csv", contacts("zoho", "en"))
+    _run(capsys, "snapshot", str(tmp_path / "c.csv"), "--workspace", str(tmp_path / "w"))
+    with pytest.raises(UsageError, match="export files, and nothing is ever written back through them"):
+        _propose(tmp_path / "w", tmp_path / "m", proposer="ada", policies=None, trust=None)
+    assert not (tmp_path / "m").exists()
+    assert "files" not in WRITERS
 
 
 # ---------------------------------------------------------------------- subforms
