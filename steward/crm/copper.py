@@ -21,24 +21,24 @@ Left to others: columns (``copper_fields``), changing anything (``steward.execut
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from steward.crm.copper_fields import BY_TYPE, DELETED_TAG, FIELDS, PENDING, TYPES, columns_of, names_of
+from steward.crm.copper_around import _ID, _IDS_A_SEARCH, CopperAround
+from steward.crm.copper_fields import DELETED_TAG, FIELDS, columns_of, names_of
 from steward.crm.copper_wire import COPPER_CAPABILITIES, OPTIONS, answer, is_unknown_record, open_wire
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
 from steward.crm.profiles import Profile
-from steward.crm.vendor import Access, VendorReader, switches
+from steward.crm.vendor import Access, switches
 from steward.crm.wire import WireClock, clock_of, unexpected
 from steward.errors import SchemaMismatchError
 from steward.messages import N_
-from steward.records import Absent, Link, RecordKey, Scalar
+from steward.records import Absent, RecordKey, Scalar
 
 PAGE = 200
 CEILING = 100_000
@@ -47,24 +47,8 @@ CEILING = 100_000
 _UNBOUNDED = ("activities", "users")
 """Entities without a filter on the moment of creation."""
 
-_FILTERS: Mapping[tuple[str, str], str] = {
-    ("people", "company_id"): "company_ids",
-    ("people", "assignee_id"): "assignee_ids",
-    ("companies", "assignee_id"): "assignee_ids",
-    ("leads", "assignee_id"): "assignee_ids",
-    ("opportunities", "assignee_id"): "assignee_ids",
-    ("opportunities", "company_id"): "company_ids",
-    ("opportunities", "primary_contact_id"): "primary_contact_ids",
-    ("projects", "assignee_id"): "assignee_ids",
-    ("tasks", "assignee_id"): "assignee_ids",
-}
-"""Entity and column → body key that narrows a search to referring rows; others are found by other calls."""
 
-_IDS_A_SEARCH = 100
-_ID = re.compile(r"[1-9][0-9]{0,18}")
-
-
-class CopperReader(VendorReader):
+class CopperReader(CopperAround):
     """Implements :class:`steward.crm.base.CrmReader` for Copper.
 
     Parameters
@@ -101,7 +85,6 @@ class CopperReader(VendorReader):
         self._custom: list[Mapping[str, Any]] | None = None
         self._asked_account = False
         self._sees_part = False
-        self._at_hand: dict[tuple[str, int], list[tuple[str, int]]] | None = None
 
     def access(self) -> Access:
         """Return account and user; Copper does not say what a key may."""
@@ -256,10 +239,6 @@ class CopperReader(VendorReader):
         _, marked = self._search(entry.source, {**body, "tags": [self.deleted_tag]})
         return total - (marked or 0)
 
-    def only_marks(self, entry: ObjectMapping) -> bool:
-        """Say whether deleting a record of the object is no more than marking it with a tag."""
-        return entry.soft_delete is not None and entry.soft_delete.column == PENDING
-
     def _converted(self, entry: ObjectMapping) -> dict[str, bool]:
         asked = entry.source == "leads" and self.options["converted_leads"] != "none"
         return {self.options["converted_leads"]: True} if asked else {}
@@ -279,133 +258,7 @@ class CopperReader(VendorReader):
         row = answer(reply, self.wire)
         if not isinstance(row, dict):
             return None
-        return Absent(key, how="stub") if row.get("is_deleted") is True else row
-
-    def referring(self, child: ObjectMapping, column: str, ids: Sequence[str]) -> Iterator[Row]:
-        """Yield rows that refer to ``ids``: by a filter where the entity has one, else through the parent."""
-        filter = _FILTERS.get((child.source, column))
-        wanted = [int(i) for i in ids if _ID.fullmatch(i)]
-        parent = child.parents[column]
-        if filter is not None:
-            for start in range(0, len(wanted), _IDS_A_SEARCH):
-                yield from self._all(child.source, {filter: wanted[start : start + _IDS_A_SEARCH]})
-        elif child.source == "activities" and self.entry(parent).source == "users":
-            yield from self._all("activities", {})  # no filter knows the author; the caller compares each row
-        elif child.source == "activities":
-            kind = TYPES[self.entry(parent).source]
-            for id in wanted:
-                yield from self._all("activities", {"parent": {"id": id, "type": kind}})
-        elif child.source == "companies" and column == "primary_contact_id":
-            for id in wanted:  # the company of a person is where the person can be primary contact
-                person = self.one(self.entry(parent), str(id))
-                if isinstance(person, Mapping) and person.get("company_id"):
-                    company = self.one(child, str(person["company_id"]))
-                    if isinstance(company, Mapping):
-                        yield company
-        else:
-            for id in wanted:
-                for link in self._related(self.entry(parent).source, id, child.source):
-                    row = self.one(child, str(link))
-                    if isinstance(row, Mapping):
-                        yield row
-
-    def children(self, object: str, ids: Sequence[str]) -> Sequence[Link]:
-        """Return mapped references, and what only ``/related`` knows; where deleting is for good, connect fields and files too.
-
-        What is in no mapped column carries a name of its own: ``related``, ``connect_<id>``, ``files``.
-        """
-        self._at_hand = {}
-        try:
-            links = set(super().children(object, ids))
-            links |= self._related_alone(object, ids, {(link.child, link.parent) for link in links})
-        finally:
-            self._at_hand = None
-        if not self.only_marks(self.entry(object)):
-            links |= self.lost_with(object, ids)
-        return sorted(links, key=lambda link: (link.parent, link.child, link.field))
-
-    def _related_alone(self, object: str, ids: Sequence[str], known: set[tuple[RecordKey, RecordKey]]) -> set[Link]:
-        """Return what is linked to records by no column of either; what is marked for deletion is none."""
-        source = self.entry(object).source
-        objects = {entry.source: entry for entry in self.mapping.objects.values()}
-        links: set[Link] = set()
-        for id in ids if source not in ("users", "activities") else ():
-            if not _ID.fullmatch(id):
-                continue
-            parent = RecordKey(object, id)
-            for kind in ("opportunities", "projects", "tasks"):
-                entry = objects.get(kind)
-                if entry is None or entry.name == object:
-                    continue
-                for other in self._related(source, int(id), kind):
-                    child = RecordKey(entry.name, str(other))
-                    if (child, parent) not in known and not self._is_marked(entry, child.id):
-                        links.add(Link(child, "related", parent))
-        return links
-
-    def _is_marked(self, entry: ObjectMapping, id: str) -> bool:
-        row = self.one(entry, id) if self.only_marks(entry) else None
-        return isinstance(row, Mapping) and self.deleted_tag in (row.get("tags") or ())
-
-    def lost_with(self, object: str, ids: Sequence[str]) -> set[Link]:
-        """Return what a deletion for good takes along, or leaves pointing at nothing, and nothing brings back.
-
-        Connect fields, files, and being a company's primary contact where the mapping does not know that column.
-        """
-        source = self.entry(object).source
-        objects = {entry.source: entry.name for entry in self.mapping.objects.values()}
-        links: set[Link] = set()
-        for id in ids if source not in ("users", "activities") else ():
-            if not _ID.fullmatch(id):
-                continue
-            parent = RecordKey(object, id)
-            links |= self._primary_of(source, parent, objects)
-            if self.options["connect_fields"] == "check":
-                links |= self._connected(source, parent, objects)
-            if self.options["files"] == "check":
-                reply = self.wire.read("GET", f"{source}/{id}/files")
-                if reply.status != 404:  # the record, or files of its kind, are not there
-                    links |= {
-                        Link(RecordKey("files", str(file.get("id"))), "files", parent) for file in answer(reply, self.wire)
-                    }
-        return links
-
-    def _primary_of(self, source: str, person: RecordKey, objects: Mapping[str, str]) -> set[Link]:
-        name = objects.get("companies")
-        if source != "people" or name is None or "primary_contact_id" in self.entry(name).parents:
-            return set()
-        entry = ObjectMapping(key="id", table="companies", name=name, parents={"primary_contact_id": person.object})
-        rows = self.referring(entry, "primary_contact_id", [person.id])
-        return {
-            Link(RecordKey(name, str(row["id"])), "primary_contact_id", person)
-            for row in rows
-            if str(row.get("primary_contact_id")) == person.id
-        }
-
-    def _connected(self, source: str, parent: RecordKey, objects: Mapping[str, str]) -> set[Link]:
-        reply = self.wire.read("GET", "related_links", params={"source_type": source, "source_id": parent.id})
-        found: set[Link] = set()
-        for link in answer(reply, self.wire):
-            for end in (link.get("source"), link.get("target")):
-                if not isinstance(end, dict):
-                    continue
-                module = str(end.get("entity_type", ""))
-                module = BY_TYPE.get(module, module)
-                child = RecordKey(objects.get(module, module), str(end.get("id")))
-                if child != parent:
-                    found.add(Link(child, f"connect_{link.get('custom_field_definition_id')}", parent))
-        return found
-
-    def _related(self, source: str, id: int, kind: str) -> list[int]:
-        if self._at_hand is not None and (source, id) in self._at_hand:
-            found = self._at_hand[source, id]
-        else:
-            reply = self.wire.read("GET", f"{source}/{id}/related")
-            gone = reply.status == 404 and is_unknown_record(reply)
-            found = [] if gone else [(str(link.get("type")), int(link["id"])) for link in answer(reply, self.wire)]
-            if self._at_hand is not None:
-                self._at_hand[source, id] = found
-        return [other for type, other in found if type == TYPES[kind]]
+        return Absent(key, how="stub") if row.get("is_deleted") is True else self.whole(entry.source, row)
 
     def _all(self, source: str, body: Mapping[str, Any]) -> Iterator[Row]:
         """Yield every row of a search: to an empty page past the total, or until as many came as the upper bound allows."""
@@ -427,6 +280,7 @@ class CopperReader(VendorReader):
         rows = answer(reply, self.wire)
         if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
             raise unexpected(self.wire.host, reply.status, "search")
+        rows = [self.whole(source, row) for row in rows]
         total = reply.headers.get("x-pw-total", "")
         return rows, int(total) if total.isdigit() else None
 

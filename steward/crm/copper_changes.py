@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from steward.crm.changes import Before, Changes
 from steward.crm.copper import CopperReader
-from steward.crm.copper_fields import FIELDS
+from steward.crm.copper_fields import FIELDS, SLOTS
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Row
 from steward.records import Record
@@ -30,7 +30,8 @@ class CopperChanges(Changes):
 
     def __init__(self, reader: CopperReader, entry: ObjectMapping, before: Before) -> None:
         super().__init__(reader, entry, before)
-        if not before.deletions_matter and entry.source not in ("activities", "users"):
+        asked = reader.options["related"] == "ask" and entry.source in SLOTS  # a new relation moves no date
+        if not before.deletions_matter and entry.source not in ("activities", "users") and not asked:
             self.way = "changes"
         if "company_name" in FIELDS[entry.source]:
             self.copied = frozenset({"company_id"})

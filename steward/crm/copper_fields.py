@@ -69,6 +69,12 @@ TYPES = {
 BY_TYPE = {v: k for k, v in TYPES.items()}
 PARENTS = ("person", "company", "lead", "opportunity", "project")
 
+SLOTS: Mapping[str, Mapping[str, str]] = {
+    "projects": {"person": "person_id", "company": "company_id", "opportunity": "opportunity_id"},
+    "opportunities": {"person": "related_person_id"},
+}
+"""Entity and type → column of the only record of that type that is related to it and stands in no field of it."""
+
 SECONDS = frozenset({
     "date_created", "date_modified", "date_last_contacted", "date_lead_created", "date_stage_changed", "converted_at",
     "activity_date",
@@ -104,6 +110,8 @@ def names_of(source: str, custom: Sequence[Mapping[str, Any]]) -> tuple[str, ...
                 found += ["phone_numbers", "phone"]
             case "tags":
                 found += ["tags", PENDING]
+            case "primary_contact_id" if source == "opportunities":
+                found += [name, "related_person_id"]
             case _:
                 found.append(name)
     return tuple(found)
@@ -145,6 +153,8 @@ def columns_of(
             flat["email" if name == "emails" else "phone"] = _first(value, "email" if name == "emails" else "number")
         elif name == "email" and isinstance(value, dict):  # a lead's
             flat |= {"email": value.get("email"), "email_category": value.get("category")}
+        elif name == "related" and isinstance(value, list):
+            flat |= _slots(source, row, value)
         elif name == "tags" and isinstance(value, list):
             flat[PENDING] = tag in value
             flat[name] = [one for one in value if one != tag] or None
@@ -155,6 +165,19 @@ def columns_of(
         else:
             flat[name] = value or None if isinstance(value, (list, dict)) else value
     return flat
+
+
+def _slots(source: str, row: Row, related: Sequence[Any]) -> dict[str, Scalar]:
+    """Return the columns of what is related; several of one type are no column's value and stay together in ``related``."""
+    flat: dict[str, Scalar] = {}
+    several: list[object] = []
+    for type, column in SLOTS.get(source, {}).items():
+        ids = [id for kind, id in related if kind == type and id != row.get("primary_contact_id")]
+        if len(ids) == 1:
+            flat[column] = ids[0]
+        else:
+            several += [f"{type}/{id}" for id in ids]
+    return flat | ({"related": several} if several else {})
 
 
 def is_system(row: Row) -> bool:

@@ -40,6 +40,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "converted_leads": ("include_converted_leads", "none"),
     "connect_fields": ("check", "ignore"),
     "files": ("check", "ignore"),
+    "related": ("leave", "ask"),
     "system_activities": ("linked", "apart"),
     "written_dates": ("us", "seconds"),
     "deleted_tag": (),

@@ -10,6 +10,8 @@ What is peculiar, each with a test of its name:
 * The e-mail address of a person and the domain of a company exist once. A merge that gives the survivor the loser's therefore
   writes the survivor after the loser is gone; where the loser only gets a mark, it is refused. A record that cannot be made
   again because somebody has made one with its address since is a conflict, never tried again.
+* A project's people, companies and deals, and a deal's second person, are related and stand in no field. Such a link is
+  led elsewhere by two calls, the new one first: cut off between them, both are there and nothing is lost.
 * Activities that Copper writes itself can be neither changed nor made: no merge moves them and nothing deletes them.
 * Users are never written.
 
@@ -24,17 +26,18 @@ from datetime import datetime
 from typing import Any, cast
 
 from steward.crm.copper import CopperReader
+from steward.crm.copper_fields import SLOTS
 from steward.crm.copper_wire import is_unknown_record
 from steward.crm.mapping import ObjectMapping
 from steward.crm.vendor import VendorReader
 from steward.crm.wire import Reply
-from steward.errors import DeniedError, OutcomeUnknownError, UnavailableError
+from steward.errors import CrmError, DeniedError, OutcomeUnknownError, UnavailableError
 from steward.executor.ports import Answer, Effect, Hook, Result, Unit, no_hook
 from steward.executor.steps import StepLog
-from steward.executor.writers.copper_payload import Payload, encode, writable_columns
+from steward.executor.writers.copper_payload import Payload, encode, resource, writable_columns
 from steward.executor.writers.vendor import Refused, VendorWriter
 from steward.messages import N_
-from steward.records import Fields, Record, RecordKey
+from steward.records import Fields, Record, RecordKey, canonical_text
 
 UNIQUE = {"people": frozenset({"emails", "email"}), "companies": frozenset({"email_domain"})}
 """Columns whose values exist once in an account."""
@@ -61,7 +64,8 @@ class CopperWriter(VendorWriter):
 
     def writable(self, entry: ObjectMapping, *, create: bool) -> frozenset[str]:
         """Return the columns that a call may set; none of a user's."""
-        return writable_columns(entry.source, self._copper.definitions(), create=create)
+        related = self._copper.options["related"] == "ask"
+        return writable_columns(entry.source, self._copper.definitions(), create=create, related=related)
 
     def moved_columns(self, entry: ObjectMapping) -> frozenset[str]:
         """Return Copper's copy of the company's name, and the moment at which a deal's stage changed."""
@@ -69,16 +73,28 @@ class CopperWriter(VendorWriter):
         return frozenset(moved.get(entry.source, ()))
 
     def send_update(self, entry: ObjectMapping, record: Record, changes: Fields) -> None:
-        """Set columns of a record by ``PUT``."""
+        """Set columns of a record by ``PUT``, and what is related to it by relating the new one before the old one goes."""
         self._never_users(entry)
         _never_system(record)
-        body = self._payload.update(entry.source, record.fields, changes)
-        if not body:
-            return
-        reply = self.reader.wire.write("PUT", f"{entry.source}/{record.key.id}", content=encode(body))
-        if reply.status == 404 and is_unknown_record(reply):
-            raise Refused("absent", Answer.CHANGED)
-        _done(reply)
+        path = f"{entry.source}/{record.key.id}"
+        slots = {column: type for type, column in SLOTS.get(entry.source, {}).items() if column in changes}
+        body = self._payload.update(entry.source, record.fields, {n: v for n, v in changes.items() if n not in slots})
+        calls: list[tuple[str, str, dict[str, Any]]] = [("PUT", path, body)] if body else []
+        for column, type in slots.items():
+            old, new = record.fields.get(column), changes[column]
+            if canonical_text(old) != canonical_text(new):
+                ends = (("POST", new), ("DELETE", old))
+                calls += [(verb, f"{path}/related", {"resource": resource(type, id)}) for verb, id in ends if id is not None]
+        for n, (verb, place, asked) in enumerate(calls):
+            try:
+                reply = self.reader.wire.write(verb, place, content=encode(asked))
+                if reply.status == 404 and is_unknown_record(reply):
+                    raise Refused("absent", Answer.CHANGED)
+                _done(reply)
+            except (Refused, CrmError):
+                if n:  # one call of several was made: what is there now must be read
+                    raise OutcomeUnknownError(N_("The CRM's answer does not say what became of a record.")) from None
+                raise
 
     def send_delete(self, entry: ObjectMapping, records: Sequence[Record], op: str) -> Mapping[str, Result]:
         """Delete a record for good.
@@ -145,6 +161,7 @@ class CopperWriter(VendorWriter):
 
     def _ordered(self, unit: Unit) -> Unit:
         """Put a survivor that takes over a unique value after the record that has it, and before it when it gives it back."""
+        unit = replace(unit, effects=tuple(_no_second_primary(e) for e in unit.effects))
         survivor = next((e for e in unit.effects if e.role == "survivor"), None)
         if survivor is None or not self._unique(survivor):
             return unit
@@ -189,7 +206,10 @@ class CopperWriter(VendorWriter):
     def _hangs(self, key: RecordKey) -> bool:
         if self.mapping.objects[key.object].source in ("users", "activities"):
             return False
-        return bool(self.reader.children(key.object, [key.id]) or self._copper.lost_with(key.object, [key.id]))
+        if self.reader.children(key.object, [key.id]):
+            return True
+        # Where the mapping knows a mark, nobody has asked for what is lost with it.
+        return self._copper.only_marks(self.mapping.objects[key.object]) and bool(self._copper.lost_with(key.object, [key.id]))
 
     def at_once(self, entry: ObjectMapping, op: str) -> int:
         """Return 1: there is no call that deletes several."""
@@ -234,6 +254,15 @@ def _said(reply: Reply) -> dict[str, Any]:
     except UnavailableError:
         said = None
     return said if isinstance(said, dict) else {}
+
+
+def _no_second_primary(effect: Effect) -> Effect:
+    """Let the second person of a deal go where it would become the primary contact, who is not told a second time."""
+    after = effect.after()
+    second = canonical_text(effect.changes.get("related_person_id"))
+    if effect.op != "update" or second is None or second != canonical_text(after.get("primary_contact_id")):
+        return effect
+    return replace(effect, changes={**effect.changes, "related_person_id": None})
 
 
 def _never_system(record: Record) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from steward.crm.copper_fields import ADDRESS, DAYS, FIELDS, PARENTS, PENDING, SECONDS, names_of
+from steward.crm.copper_fields import ADDRESS, DAYS, FIELDS, PARENTS, PENDING, SECONDS, SLOTS, names_of
 from steward.executor.writers.vendor import Refused
 from steward.records import Fields, canonical_text
 
@@ -43,13 +43,17 @@ def encode(body: Mapping[str, Any]) -> bytes:
     return _ENCODER.encode(body)
 
 
-def writable_columns(source: str, custom: Sequence[Mapping[str, Any]], *, create: bool) -> frozenset[str]:
+def writable_columns(
+    source: str, custom: Sequence[Mapping[str, Any]], *, create: bool, related: bool = False
+) -> frozenset[str]:
     """Return the columns of an entity that a call may set. Users are never written.
 
     Parameters
     ----------
     custom : sequence of mapping
         Definitions of custom fields.
+    related : bool
+        What is related and in no field is read, so that a change of it can be read back; a record is made without it.
     """
     if source == "users":
         return frozenset()
@@ -57,7 +61,10 @@ def writable_columns(source: str, custom: Sequence[Mapping[str, Any]], *, create
     if source != "leads":
         names.discard("company_name")  # the vendor's copy of another record's name
     if source == "projects":
-        names -= {f"{kind}_id" for kind in PARENTS}  # told by the vendor, set by nothing documented
+        names -= {f"{kind}_id" for kind in PARENTS}  # told by the vendor, set by relating alone
+    names -= set(SLOTS.get(source, {}).values())
+    if related and not create:
+        names |= set(SLOTS.get(source, {}).values())
     if source == "activities" and not create:
         names -= {"type_id", "category"}
     return frozenset(names)
@@ -193,6 +200,11 @@ def _points_at(fields: Fields) -> dict[str, Any] | None:
     return {"id": ends[0][1], "type": ends[0][0]} if ends else None
 
 
+def resource(type: str, id: Any) -> dict[str, Any]:
+    """Return how a call names another record; raises :class:`Refused` where it is no id."""
+    return {"id": _id(id), "type": type}
+
+
 def _id(value: Any) -> int | None:
     if value is None:
         return None
@@ -211,4 +223,4 @@ def _moment(value: Any) -> int | None:
         raise Refused("not_writable") from None
 
 
-__all__ = ["READ_ONLY", "Payload", "encode", "writable_columns"]
+__all__ = ["READ_ONLY", "Payload", "encode", "resource", "writable_columns"]
