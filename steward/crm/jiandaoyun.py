@@ -78,7 +78,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 ``absence``: whether a record is absent only where the vendor, asked for it, says so, or also where a page that should hold it
 does not. ``delete_by``: one call each, which answers for its record and is logged, or 100 in a call that answers with a
 count. ``running_flow``: whether a record goes whose flow is running. ``unmoved``: whether a form that the vendor says did not
-change since the earlier snapshot is skipped (that this time moves with every write was observed), or read all the same.
+change since it was read is not read again (that this time moves with every write was observed), or is read all the same.
 """
 
 SYSTEM = ("_id", "creator", "updater", "createTime", "updateTime", "flowState")
@@ -233,18 +233,18 @@ class JiandaoyunReader(VendorReader):
         wanted, of_members = set(ids), members.is_members(self.entry(object))
         links: set[Link] = set()
         for child in self.mapping.objects.values():
-            columns = self.columns(child.name)
+            columns, mark = self.columns(child.name), self.moved(child)  # described anew, once for all that is asked of it
             kinds = {} if members.is_members(child) else self.kinds(child)
             named = {c for c, parent in child.parents.items() if parent == object}
             indexed = {c for c in named if kinds.get(c) in REFERENCES - _FILTERED}
             for column in sorted(named - indexed):
-                for row in self.referring(child, column, ids):
+                for row in self._referring(child, column, ids):
                     record = self.record(child, columns, row)
                     parent = canonical_text(record.fields[column])
                     if parent in wanted and not record.deleted:
                         links.add(Link(record.key, column, RecordKey(object, parent)))
             if wanted and kinds and (indexed or (inside(self.widgets(child)) and not of_members)):
-                for p in self._pointers.to(child, wanted):
+                for p in self._pointers.to(child, wanted, mark):
                     if p.column in indexed or "." in p.column:
                         links.add(Link(RecordKey(child.name, p.child), p.column, RecordKey(object, p.to)))
         return sorted(links, key=lambda link: (link.parent, link.child, link.field))
@@ -255,7 +255,11 @@ class JiandaoyunReader(VendorReader):
 
     def referring(self, child: ObjectMapping, column: str, ids: Sequence[str]) -> Iterator[Row]:
         """Yield rows of the child's form; those that refer to ``ids`` are among them, whether the filter works or not."""
-        widget = next((w for w in self._describe_again(child) if w["widgetName"] == column), None)
+        self._describe_again(child)
+        yield from self._referring(child, column, ids)
+
+    def _referring(self, child: ObjectMapping, column: str, ids: Sequence[str]) -> Iterator[Row]:
+        widget = next((w for w in self.widgets(child) if w["widgetName"] == column), None)
         kind = str(widget.get("type")) if widget is not None else ""
         wanted = [i for i in ids if i]
         if widget is not None and kind in _FILTERED and wanted:

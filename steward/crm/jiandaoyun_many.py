@@ -103,15 +103,16 @@ class Pointers:
     reader: JiandaoyunReader
     _known: dict[str, tuple[str, dict[str, list[Pointer]]]] = field(default_factory=dict)
 
-    def to(self, entry: ObjectMapping, wanted: Iterable[str]) -> Iterator[Pointer]:
-        """Yield the references of a form to some records."""
+    def to(self, entry: ObjectMapping, wanted: Iterable[str], mark: str | None) -> Iterator[Pointer]:
+        """Yield the references of a form to some records; ``mark`` is when it last moved, as the vendor says now."""
         asked = set(wanted)
-        mark = self.reader.moved(entry)
         known = self._known.get(entry.name)
         if known is None or known[0] != mark:
             self._known.pop(entry.name, None)
             index = yield from self._read(entry, asked)
-            if index is not None and mark is not None and self._stood(mark) and self.reader.moved(entry) == mark:
+            keeps = self.reader.options["unmoved"] == "skip" and index is not None and mark is not None and self._stood(mark)
+            if keeps and self.reader.moved(entry) == mark:
+                assert index is not None and mark is not None
                 self._known[entry.name] = (mark, index)
             return
         for id in sorted(asked & known[1].keys()):

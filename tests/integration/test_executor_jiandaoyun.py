@@ -721,3 +721,128 @@ def test_the_key_that_only_reads_can_write_nothing(company: Company) -> None:
             desk.writer.mapping.objects["person"], desk.record("person", id), {company.widget("person", "名"): "x"}
         )
     desk.writer.close()
+
+
+# merging --------------------------------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def three_merges(desk: Desk, name: str) -> tuple[list[Work], list[tuple[str, str, str]]]:
+    """Three merges that move a ticket each and keep the loser's given name; losers, survivors and tickets."""
+    company, given = desk.company, desk.company.widget("person", "名")
+    made, works = [], []
+    for n in range(3):
+        survivor, loser = person(company, f"{name} survivor {n}"), person(company, f"{name} loser {n}")
+        ticket = company.make("ticket", 联系人={"link_id": loser}, 主题="moves")
+        made.append((loser, survivor, ticket))
+        works.append(desk.work(loser, "merge_into", target=survivor, **{given: loser}))
+    return works, made
+
+
+def all_merged(company: Company, made: list[tuple[str, str, str]], name: str) -> None:
+    people, tickets = company.rows("person"), company.rows("ticket")
+    given, contact = company.widget("person", "名"), company.widget("ticket", "联系人")
+    for n, (loser, survivor, ticket) in enumerate(made):
+        assert loser not in people and people[survivor][given] == f"{name} loser {n}" and tickets[ticket][contact] == survivor
+
+
+@pytest.mark.parametrize("delete_by", ["one", "batch"])
+def test_merges_of_one_batch_share_one_reading_of_what_still_refers(company: Company, delete_by: str) -> None:
+    desk = open_desk(company, delete_by=delete_by)
+    works, made = three_merges(desk, f"shared {delete_by}")
+    units = desk.units(*works)
+    start = count(company)
+    said = desk.apply(units)
+    assert {r.answer for r in said.values()} == {Answer.DONE} and len(said) == 3
+    assert set(desk.settle(*works).values()) == {"done"}
+    all_merged(company, made, f"shared {delete_by}")
+    whole = [
+        c
+        for c in calls_since(company, start, "data/list")
+        if c["body"].get("entry_id") == company.entry("ticket") and "data_id" not in c["body"]
+    ]
+    assert len(whole) == 1, "tickets were read once for three merges"
+    desk.writer.close()
+
+
+@pytest.mark.parametrize("at", range(1, 19))
+def test_merges_that_were_cut_off_anywhere_are_gone_on_with(desk: Desk, at: int) -> None:
+    company, name = desk.company, f"cut {at}"
+    works, made = three_merges(desk, name)
+    units = desk.units(*works)
+    seen = 0
+
+    def hook(said: str) -> None:
+        nonlocal seen
+        seen += said.startswith("vendor.call")
+        if seen == at:
+            raise Killed
+
+    desk.writer._hook = hook
+    with pytest.raises(Killed):
+        desk.apply(units)
+    desk.writer._hook = lambda said: None
+    for _ in range(3):
+        states = desk.settle(*works)
+        again = [w for w in works if states[w.seq] == "again"]
+        halves = [w for w in works if states[w.seq] == "partly"]
+        assert set(states.values()) <= {"again", "partly", "done"}
+        if halves:
+            rest = [u for w in halves if (u := decider_of(desk).rest([w])) is not None]
+            assert len(rest) == len(halves)
+            desk.writer.go_on(rest, manifest=desk.manifest)
+        elif again:
+            desk.apply(desk.units(*again))
+        else:
+            break
+    all_merged(company, made, name)
+
+
+def decider_of(desk: Desk) -> Any:
+    from datetime import UTC, datetime
+
+    from steward.executor.plan import LiveDecider
+
+    return LiveDecider(
+        desk.writer, desk.writer.mapping, "steward-executor", lambda: datetime.now(UTC), {}, vetoed=frozenset, held=frozenset,
+        patient=False, privacy=True,
+    )  # fmt: skip
+
+
+def test_what_people_lead_to_a_loser_in_the_middle_of_merges_keeps_it(desk: Desk) -> None:
+    company, name = desk.company, "led"
+    works, made = three_merges(desk, name)
+    units = desk.units(*works)
+    moves = 0
+
+    def hook(said: str) -> None:
+        nonlocal moves
+        moves += said == "vendor.called"
+        if said == "vendor.called" and moves == 2:  # the first merge's survivor and ticket are written
+            company.make("ticket", 联系人={"link_id": made[0][0]}, 主题="came since")
+
+    desk.writer._hook = hook
+    said = desk.apply(units)
+    desk.writer._hook = lambda said: None
+    assert works[0].seq not in said and made[0][0] in company.rows("person"), "the loser stays where somebody works with it"
+    assert [said[w.seq].answer for w in works[1:]] == [Answer.DONE] * 2
+    assert desk.settle(*works) == {works[0].seq: "partly", works[1].seq: "done", works[2].seq: "done"}
+
+
+@pytest.mark.parametrize("kind", ["cut_after", "cut_before", "http_429", "code"])
+@pytest.mark.parametrize("after", [0, 3, 6, 8])
+def test_a_fault_anywhere_in_merges_leaves_nothing_said_that_is_not_so(desk: Desk, kind: str, after: int) -> None:
+    company, name = desk.company, f"fault {kind} {after}"
+    works, made = three_merges(desk, name)
+    units = desk.units(*works)
+    company.control("fault", kind=kind, code=9004, path="writes", after=after)
+    said = desk.apply(units)
+    people = company.rows("person")
+    for work, (loser, _, ticket) in zip(works, made, strict=True):
+        led = company.rows("ticket")[ticket][company.widget("ticket", "联系人")] != loser
+        answer = said[work.seq].answer if work.seq in said else None
+        assert (answer is Answer.DONE) == (loser not in people) or answer is None
+        assert answer is not Answer.LATER or not led, "what was begun is never said to be for later"

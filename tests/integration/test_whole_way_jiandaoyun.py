@@ -164,7 +164,7 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
     way.audit()
     print(
         f"\n{CUSTOMERS:,} customers, {len(before):,} records, {len(items):,} items ({held} held back by the plan): apply "
-        f"{calls:,} calls, restore {calls_back:,}; links {dict(links)}; not back by kind {dict(lost)}; "
+        f"{_said(calls)}, restore {_said(calls_back)}; links {dict(links)}; not back by kind {dict(lost)}; "
         f"{time.process_time() - began:.0f} s of this process"
     )
 
@@ -297,5 +297,11 @@ def _forms(company: Company) -> dict[str, str]:
     return FORMS
 
 
-def _calls(state: State) -> int:
-    return int(state.rows("SELECT count(*) FROM log")[0][0])
+def _calls(state: State) -> Counter[str]:
+    """Calls so far, by the end of their path."""
+    found = state.rows("SELECT path, count(*) FROM log GROUP BY path")
+    return Counter({str(path).rpartition("entry/")[2]: int(n) for path, n in found})
+
+
+def _said(calls: Counter[str]) -> str:
+    return f"{calls.total():,} calls ({', '.join(f'{n:,} {path}' for path, n in calls.most_common())})"

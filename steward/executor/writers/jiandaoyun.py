@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +28,7 @@ from steward.crm.jiandaoyun_members import LEFT, is_members
 from steward.crm.jiandaoyun_wire import form_of
 from steward.crm.mapping import ObjectMapping
 from steward.errors import CrmError, OutcomeUnknownError, SchemaMismatchError, ThrottledError
-from steward.executor.ports import Answer, Result, Unit, Work
+from steward.executor.ports import Answer, Effect, Result, Settled, Unit, Work
 from steward.executor.writers.jiandaoyun_making import JiandaoyunMaking
 from steward.executor.writers.jiandaoyun_payload import comes_back, settable, wrapped
 from steward.executor.writers.vendor import Refused
@@ -90,33 +91,96 @@ class JiandaoyunWriter(JiandaoyunMaking):
     def _prepare(self, units: Sequence[Unit], manifest: str, attempt: int) -> None:
         self._manifest, self._attempt = manifest, attempt
         self._members.clear()
+        self._made.clear()
         for object in dict.fromkeys(e.before.key.object for u in units for e in u.effects):
             self.reader.moved(self.mapping.objects[object])
+
+    def settle(self, works: Sequence[Work], *, manifest: str) -> Mapping[int, Settled]:
+        """See :class:`VendorWriter`."""
+        self._made.clear()
+        return super().settle(works, manifest=manifest)
 
     def at_once(self, entry: ObjectMapping, op: str) -> int:
         """Return one, unless the profile lets a hundred go in a call."""
         return 1 if self._one_by_one else MOST
 
     def _make(self, units: Sequence[Unit], manifest: str) -> dict[int, Result]:
-        """Make units; deletions that go one by one are looked at a second's worth at a time."""
-        if not self._one_by_one:
-            return super()._make(units, manifest)
+        """Make units, a second's worth at a time: looked at together, and merges asked together what still refers."""
         results: dict[int, Result] = {}
-        for start in range(0, len(units), LOOKED):
-            some = units[start : start + LOOKED]
+        size = LOOKED if self._one_by_one else MOST
+        for start in range(0, len(units), size):
+            some = units[start : start + size]
+            merges = [u for u in some if len(u.effects) > 1 and any(e.op == "delete" for e in u.effects)]
             with suppress(CrmError, SchemaMismatchError):  # then each is looked at by itself
                 self._look_again([e.before.key for u in some if len(u.effects) == 1 for e in u.effects if e.op == "delete"])
-            try:
-                said = super()._make(some, manifest)
-            except ThrottledError:
-                if not results:
-                    raise
-                said = {w.seq: Result(Answer.LATER, "throttled") for u in some for w in u.works}
-            results |= said
-            if any(w.seq not in said or said[w.seq].answer is Answer.LATER for u in some for w in u.works):
-                results |= {w.seq: Result(Answer.LATER, "stopped") for u in units[start + LOOKED :] for w in u.works}
-                break
+            for part in ([u for u in some if u not in merges], merges):
+                try:
+                    said = self._merge_together(part, manifest) if part is merges else super()._make(part, manifest)
+                except ThrottledError:
+                    if not results:
+                        raise
+                    said = {w.seq: Result(Answer.LATER, "throttled") for u in part for w in u.works}
+                results |= said
+                if any(w.seq not in said or said[w.seq].answer is Answer.LATER for u in part for w in u.works):
+                    left = {w.seq: Result(Answer.LATER, "stopped") for u in units for w in u.works}
+                    done = {w.seq for u in [*units[:start], *part, *(some if part is merges else ())] for w in u.works}
+                    return results | {seq: r for seq, r in left.items() if seq not in done}
         return results
+
+    def _merge_together(self, units: Sequence[Unit], manifest: str) -> dict[int, Result]:
+        """Make merges: first all that leads away from what goes, then one reading of what still refers, then the deletions.
+
+        A form may have to be read whole to know what refers to a record; so it is read once for all of them.
+        """
+        if len(units) < 2:
+            return super()._make(units, manifest)
+        results: dict[int, Result] = {}
+        ready: list[tuple[Unit, tuple[Effect, ...]]] = []
+        for n, unit in enumerate(units):
+            goes = tuple(e for e in unit.effects if e.op == "delete")
+            first = tuple(e for e in unit.effects if e.op != "delete")
+            try:
+                said = super()._make([replace(unit, effects=first)], manifest) if first else {}
+            except ThrottledError:
+                if not (results or ready):
+                    raise
+                said = {w.seq: Result(Answer.LATER, "throttled") for w in unit.works}
+            if not first or all(w.seq in said and said[w.seq].answer is Answer.DONE for w in unit.works):
+                ready.append((unit, goes))
+                continue
+            results |= said
+            if any(w.seq not in said or said[w.seq].answer is Answer.LATER for w in unit.works):
+                results |= {w.seq: Result(Answer.LATER, "stopped") for u in units[n + 1 :] for w in u.works}
+                break
+        return results | self._let_go(ready, manifest)
+
+    def _let_go(self, ready: Sequence[tuple[Unit, tuple[Effect, ...]]], manifest: str) -> dict[int, Result]:
+        """Delete what merges leave behind; whatever is not clearly done stays without an answer, for its other steps were made."""
+        results: dict[int, Result] = {}
+        going = {e.before.key for _, goes in ready for e in goes}
+        referred: dict[RecordKey, set[RecordKey]] = {}
+        try:
+            for object in dict.fromkeys(key.object for key in going):
+                for link in self.reader.children(object, [k.id for k in going if k.object == object]):
+                    referred.setdefault(link.parent, set()).add(link.child)
+            self._asked = going
+            for unit, goes in ready:
+                if any(referred.get(e.before.key, set()) - {g.before.key for g in goes} for e in goes):
+                    continue  # somebody has led something there since
+                said = super()._make([replace(unit, effects=goes)], manifest)
+                if not all(w.seq in said and said[w.seq].answer is Answer.DONE for w in unit.works):
+                    break
+                results |= said
+        except CrmError:
+            return results
+        finally:
+            self._asked = set()
+        return results
+
+    def _none_refers(self, effect: Effect, unit: Unit) -> None:
+        """See :class:`VendorWriter`; what was asked together a moment ago is not asked again."""
+        if effect.before.key not in self._asked:
+            super()._none_refers(effect, unit)
 
     @property
     def _one_by_one(self) -> bool:

@@ -68,6 +68,8 @@ class JiandaoyunMaking(VendorWriter):
         self._members: dict[str, int | None] = {}
         self._made_from: RecordKey | None = None
         self._creator: str | None = None
+        self._asked: set[RecordKey] = set()
+        self._made: dict[str, tuple[datetime, list[Record]]] = {}
 
     def _switch(self, name: str) -> bool:
         return name in self.side_effects
@@ -175,12 +177,12 @@ class JiandaoyunMaking(VendorWriter):
         return None
 
     def made_since(self, entry: ObjectMapping, since: datetime) -> Iterable[Record]:
-        """Read the form whole: a filter on the time of making is ignored in silence."""
-        for part in self.reader.scan(entry.name):
-            for record in part:
-                at = time_of(canonical_text(record.fields.get("createTime")))
-                if at is None or at >= since:
-                    yield record
+        """Read the form whole, once for a batch: a filter on the time of making is ignored in silence."""
+        read = self._made.get(entry.name)
+        if read is None or since < read[0]:
+            found = [r for part in self.reader.scan(entry.name) for r in part if _since(r, since)]
+            read = self._made[entry.name] = (since, found)
+        return [r for r in read[1] if _since(r, since)]
 
     def _leaves(self, effect: Effect, names: Sequence[str]) -> str:
         if effect.op != "insert":
@@ -204,6 +206,11 @@ class JiandaoyunMaking(VendorWriter):
             self._steps.made(manifest, step, alike[0].key.id)
             return "made", None, alike[0].key.id
         return "unknown" if alike else "open", None, None
+
+
+def _since(record: Record, since: datetime) -> bool:
+    at = time_of(canonical_text(record.fields.get("createTime")))
+    return at is None or at >= since
 
 
 def _kin(record: Record, given: Fields) -> bool:
