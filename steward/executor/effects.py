@@ -106,6 +106,8 @@ def _children(
             raise Stop(State.BLOCKED, "self_link")
         value = None if target is None else rules.value_for(link.child.object, link.field, target, rules.now)
         before = _record(reading, link.child)
+        if link.field in before.fields and canonical_text(before.fields[link.field]) != work.id:
+            raise Stop(State.DRIFT, "children_changed")  # somebody led it elsewhere between the two reads
         entry = rules.mapping.objects[link.child.object]
         known = children.get(link.child)
         changes = {**(known.changes if known else {}), link.field: value}

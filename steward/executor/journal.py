@@ -328,9 +328,10 @@ class Journal:
         self.db.executemany("UPDATE item SET did=? WHERE manifest=? AND seq=?", [(d, manifest, n) for n, d in did.items()])
 
     def became(self, manifest: str, new_ids: Mapping[int, str], at: str) -> None:
-        """Note the new ids of items that were re-created; the caller holds the commit."""
+        """Note the new ids of items that were re-created, the last one where that was done again; the caller holds the commit."""
         self.db.executemany(
-            "INSERT INTO idmap SELECT manifest, seq, object, id, ?, ? FROM item WHERE manifest=? AND seq=? ON CONFLICT DO NOTHING",
+            "INSERT INTO idmap SELECT manifest, seq, object, id, ?, ? FROM item WHERE manifest=? AND seq=? "
+            "ON CONFLICT(manifest, seq) DO UPDATE SET new=excluded.new, at=excluded.at",
             [(new, at, manifest, seq) for seq, new in new_ids.items()],
         )
 

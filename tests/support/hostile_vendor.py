@@ -26,6 +26,7 @@ from steward.executor.writers.vendor import Refused, VendorWriter
 from steward.records import Absent, Fields, Link, Record, RecordKey, canonical_text
 from tests.support.hostile_crm import ME, Backed
 
+WINDOW = 10
 Bin = Literal["shows", "hides", "none"]
 MAPPING = parse_mapping(
     'format = "steward-mapping/1"\nsystem = "hostile"\ntenant = "t"\nenvironment = "e"\n'
@@ -116,6 +117,7 @@ class HostileVendor:
             self.edited[key, name] = (self.steps, row.fields[name])
         elif what < 0.75 and key.object == "deal":
             others = [k.id for k, r in self.rows.items() if k.object == "contact" and not r.deleted]
+            others = [i for i in others if i not in (row.fields["contact"], f"l{key.id[1]}")]  # what it was is no edit
             row.fields["contact"] = self.random.choice([*others, None])
             self.edited[key, "contact"] = (self.steps, row.fields["contact"])
         else:
@@ -161,6 +163,9 @@ class HostileVendor:
     # writing ----------------------------------------------------------------------------------------------------
 
     def _write(self, request: dict[str, Any]) -> Any:
+        looked = self.looked.get(request["key"], -1)
+        # Whoever looks directly before the call has a window of some calls; what was read before that is long ago.
+        request["looked"] = looked if self.steps - looked <= WINDOW else self.steps - 1
         fault = ""
         if not self.quiet and self.random.random() < self.faults:
             fault = self.random.choice(["429", "500", "lost", "applied", "late", "refused"])
@@ -200,13 +205,18 @@ class HostileVendor:
         if op == "update":
             for name, value in request["changes"].items():
                 at, said = self.edited.get((key, name), (-1, None))
-                if row.fields.get(name) == said and at > 0 and value != said and said != self.left.get((key, name)):
-                    if at <= self.looked.get(key, -1):
+                same = said == self.left.get((key, name)) or (name == "contact" and said == f"s{key.id[1]}")
+                if row.fields.get(name) == said and at > 0 and value != said and not same:  # they did what we would have done
+                    if at <= request["looked"]:
                         self.violations.append(f"EDIT-LOST {key} {name}")
                     else:
                         self.windows += 1  # between the last look and the call: no vendor's call can be conditional
                 row.fields[name] = self.left[key, name] = value
         else:
+            lost = [at for (k, name), (at, said) in self.edited.items() if k == key and row.fields.get(name) == said]
+            if lost and min(lost) <= request["looked"]:
+                self.violations.append(f"EDIT-LOST {key}")
+            self.windows += bool(lost)
             row.deleted, row.by = True, ME
         self.ours.setdefault(key, []).append(op)
         self._bump(row)

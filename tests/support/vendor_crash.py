@@ -122,7 +122,7 @@ class _AllOfAUnit(HostileVendorWriter):
 
 SABOTAGE: dict[str, dict[str, Any]] = {
     "steps are not written down": {"steps": _NoSteps},
-    "what was read long ago is believed": {"writer": _Fresh},
+    "what was read long ago is believed": {"writer": _Fresh, "people": 0.3},
     "a half is not gone on with": {"writer": _NeverGoesOn},
     "the loser goes first": {"writer": _LoserFirst},
     "a record is made again without looking": {"writer": _MakesAgain, "bin": "none"},
@@ -146,6 +146,7 @@ def cut_run(seed: int, tally: Tally, *, bin: Bin | None = None, broken: Mapping[
 
     oracle = DiskOracle(durable, lambda: sorted(n for n in current[0].files if n.endswith(".frames")))
     crm, cases, deletes, works = world(seed // 3, kind, oracle)
+    crm.people = broken.get("people", crm.people)
     states: dict[int, str] = {}
     for manifest in (MANIFEST, RESTORE):
         crm.restoring = manifest == RESTORE
@@ -279,7 +280,7 @@ def judge(crm: HostileVendor, cases: Sequence[Case], deletes: Sequence[RecordKey
                 found.append(f"REPORTED-KEPT {case.loser} ({state})")
             if moved or written:
                 found.append(f"HALF-NOT-SAID {case.loser} ({state})")
-        elif went:
+        elif went and not touched:
             found.append(f"PARTLY-BUT-GONE {case.loser}")
         found += _twice(crm, case.loser)
         found += _edit_lost(crm, case.loser)
@@ -309,13 +310,9 @@ def _edit_lost(crm: HostileVendor, key: RecordKey) -> list[str]:
     row = crm.rows[key]
     if not (row.deleted and row.by == ME):
         return []
-    lost = [name for (k, name), (at, said) in crm.edited.items() if k == key and row.fields[name] == said]
-    if not lost:
-        return []
-    if crm.bin == "shows" or all(crm.edited[key, n][0] <= crm.looked.get(key, -1) - 6 for n in lost):
-        return [f"EDIT-LOST {key}"]
-    crm.windows += 1
-    return []
+    lost = [name for (k, name), (_at, said) in crm.edited.items() if k == key and row.fields[name] == said]
+    # Where the bin shows what lies in it, the edit is seen there and the record put back; elsewhere the call itself told.
+    return [f"EDIT-LOST {key}"] if lost and crm.bin == "shows" else []
 
 
 def judge_restore(
