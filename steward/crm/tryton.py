@@ -31,7 +31,7 @@ from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Page, Row
 from steward.crm.profiles import Profile
-from steward.crm.tryton_links import Referrers
+from steward.crm.tryton_links import USERS, Referrers
 from steward.crm.tryton_parts import MOST_BYTES, TOO_LARGE, Parts, Whole, more_of, owned, parts_of
 from steward.crm.tryton_wire import OPTIONS, TrytonApi, TrytonRefusal
 from steward.crm.vendor import Access, VendorReader
@@ -157,7 +157,7 @@ class TrytonReader(VendorReader):
             for model in owned(fields) - models - self._models.keys():
                 self._models[model] = self.api.ask(f"model.{model}.fields_get", [[]])
             below = {m: f for m, f in self._models.items() if f is not None}
-            self._parts[entry.name] = Parts() if entry.source == "res.user" else parts_of(fields, models, below)
+            self._parts[entry.name] = Parts() if entry.source == USERS else parts_of(fields, models, below)
         return self._parts[entry.name]
 
     def owned(self, entry: ObjectMapping) -> frozenset[str]:
@@ -210,8 +210,11 @@ class TrytonReader(VendorReader):
         return self._whole(entry, found) if self.with_files else found
 
     def children(self, object: str, ids: Sequence[str]) -> Sequence[Link]:
-        """Return every reference to these records, from what is mapped and from what is not."""
+        """Return every reference to these records, from what is mapped and from what is not; of users, who are never
+        deleted and wrote every record, from what is mapped alone."""
         entry = self.entry(object)
+        if entry.source == USERS:
+            return super().children(object, ids)
         wanted = [i for i in dict.fromkeys(ids) if _ID.fullmatch(i)]
         return [*super().children(object, wanted), *self._referrers.links(entry, wanted)]
 

@@ -9,7 +9,7 @@ Left to others: references that the mapping names (``steward.crm.tryton``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from steward.crm.mapping import ObjectMapping
@@ -18,6 +18,7 @@ from steward.records import Link, RecordKey
 if TYPE_CHECKING:
     from steward.crm.tryton import TrytonReader
 
+USERS = "res.user"
 _IN = 200
 _MOST = 1_000
 """Rows of one model that are named; one suffices to keep a record."""
@@ -34,33 +35,36 @@ class Referrers:
 
     def __init__(self, reader: TrytonReader) -> None:
         self._reader = reader
-        self._known: dict[str, list[tuple[str, str, bool]]] = {}
+        self._found: list[tuple[str, str, str, str]] | None = None
 
     def of(self, entry: ObjectMapping) -> list[tuple[str, str, bool]]:
         """Return model, field, and whether it is a text reference, of what the mapping does not name."""
-        if entry.name not in self._known:
-            self._known[entry.name] = list(self._look(entry))
-        return self._known[entry.name]
+        mapped = {(child.source, column) for child, column in self._reader.mapping.children_of(entry.name)}
+        parts = self._reader.owned(entry)
+        return [
+            (model, name, kind == "reference")
+            for model, name, kind, to in self._all()
+            if (kind == "reference" or to == entry.source) and (model, name) not in mapped and model not in parts
+        ]
 
-    def _look(self, entry: ObjectMapping) -> Iterator[tuple[str, str, bool]]:
-        reader = self._reader
-        mapped = {(child.source, column) for child, column in reader.mapping.children_of(entry.name)}
-        parts = reader.owned(entry)
-        domain = ["OR", ["relation", "=", entry.source], ["ttype", "=", "reference"]]
-        found = reader.api.call("model.ir.model.field.search_read", [domain, 0, None, None, ["model", "name", "ttype"]])
-        for row in sorted(found, key=lambda r: (r["model"], r["name"])):
-            model, name, kind = str(row["model"]), str(row["name"]), str(row["ttype"])
-            if kind in ("one2many", "one2one") or (model, name) in mapped or model.startswith(DERIVED) or model in parts:
-                continue
-            said = reader.api.ask(f"model.{model}.fields_get", [[name, "id"]])
-            if said is None:
-                continue
-            field, id = said.get(name) or {}, said.get("id") or {}
-            stored = field.get("searchable") and (field.get("sortable") or kind == "many2many") and not (
-                kind == "many2many" and field.get("readonly")
-            )  # fmt: skip
-            if stored and id.get("searchable"):
-                yield model, name, kind == "reference"
+    def _all(self) -> list[tuple[str, str, str, str]]:
+        """Return model, field, kind and target of every stored reference to any mapped model; looked up once."""
+        if self._found is None:
+            api = self._reader.api
+            targets = sorted({o.source for o in self._reader.mapping.objects.values()} - {USERS})
+            domain = ["OR", ["relation", "in", targets], ["ttype", "=", "reference"]]
+            asked = [domain, 0, None, None, ["model", "name", "ttype", "relation"]]
+            fields: dict[str, list[tuple[str, str, str]]] = {}
+            for row in api.call("model.ir.model.field.search_read", asked):
+                model, kind = str(row["model"]), str(row["ttype"])
+                if kind not in ("one2many", "one2one") and not model.startswith(DERIVED):
+                    fields.setdefault(model, []).append((str(row["name"]), kind, str(row["relation"])))
+            self._found = []
+            for model, names in sorted(fields.items()):
+                said = api.ask(f"model.{model}.fields_get", [[*(n for n, _, _ in names), "id"]])
+                if said is not None and (said.get("id") or {}).get("searchable"):
+                    self._found += [(model, n, k, to) for n, k, to in sorted(names) if _stored(said.get(n) or {}, k)]
+        return self._found
 
     def links(self, entry: ObjectMapping, ids: Sequence[str]) -> Iterator[Link]:
         """Yield references to records from what the mapping does not name; the child's object is its model.
@@ -84,4 +88,10 @@ class Referrers:
                             yield Link(RecordKey(model, str(row["id"])), name, RecordKey(entry.name, parent))
 
 
-__all__ = ["DERIVED", "Referrers"]
+def _stored(field: Mapping[str, Any], kind: str) -> bool:
+    """Say whether a reference is stored; computed ones can be searched too, but neither sorted nor written."""
+    listed = kind == "many2many" and not field.get("readonly")
+    return bool(field.get("searchable") and (listed or (kind != "many2many" and field.get("sortable"))))
+
+
+__all__ = ["DERIVED", "USERS", "Referrers"]

@@ -13,7 +13,7 @@ from tests.support.tryton_world import TrytonWorld, differing, open_world
 
 MOVED = {"_timestamp", "write_date", "write_uid", "last_modified_at", "last_modification"}
 """What Tryton moves at every write."""
-ANEW = MOVED | {"id", "create_date", "create_uid"}
+ANEW = MOVED | {"id", "create_date", "create_uid", "file_id"}
 """What a record that was made anew cannot have again."""
 EVERYTHING = ("contact", "address", "mechanism", "identifier", "relation", "note", "attachment", "deal")
 
@@ -54,9 +54,6 @@ class Crm:
     def there(self, model: str, id: int) -> bool:
         found = self.server.call(f"model.{model}.search_count", [["id", "=", id], ["active", "in", [True, False]]])
         return bool(found)
-
-    def is_there(self, model: str, id: int) -> bool:
-        return bool(self.server.call(f"model.{model}.search_count", [["id", "=", id]]))
 
     def full(self, name: str) -> dict[str, int]:
         """Make a party with one of everything that hangs on it."""
@@ -134,91 +131,58 @@ def test_everything_is_made_anew_after_deleting_for_good(world: TrytonWorld, crm
     assert data["base64"].strip() == "AAECAwQF/w=="
 
 
-def test_a_deal_does_not_lose_its_customer_without_a_word(world: TrytonWorld, crm: Crm) -> None:
-    party = crm.party("With deal")
-    manifest = world.manifest({key("contact", party): "delete"}, hard=("contact",))
-    deal = crm.deal(party)  # after the review
-    applied = world.apply(manifest)
-    assert world.outcomes(applied) == {f"contact/{party}": "blocked/children_remain"}
-    assert crm.server.call("model.sale.opportunity.read", [deal], ["party"])[0]["party"] == party
+def test_what_was_reviewed_and_is_not_so_any_more_stays(world: TrytonWorld, crm: Crm) -> None:
+    """Archiving: with a sale, with a deal, with what is not mapped, with a changed e-mail, merged by Tryton, gone already.
 
-
-def test_a_deal_that_appears_in_the_last_moment_keeps_its_customer(world: TrytonWorld, crm: Crm) -> None:
-    party = crm.party("Last moment")
-    manifest = world.manifest({key("contact", party): "delete"}, hard=("contact",))
-    deals: list[int] = []
-
-    def hook(name: str) -> None:
-        if name == "vendor.call" and not deals:
-            deals.append(crm.deal(party))
-
-    applied = world.apply(manifest, hook=hook)
-    assert world.outcomes(applied) == {f"contact/{party}": "drift/children_changed"}
-    assert crm.server.call("model.sale.opportunity.read", deals, ["party"])[0]["party"] == party
-
-
-def test_what_refers_and_is_not_mapped_keeps_a_record(world: TrytonWorld, crm: Crm) -> None:
-    party = crm.party("Employee")
-    manifest = world.manifest({key("contact", party): "delete"})
-    employee = crm.make("company.employee", party=party, company=1)
-    applied = world.apply(manifest)
-    assert world.outcomes(applied) == {f"contact/{party}": "blocked/children_remain"}
-    crm.server.call("model.company.employee.delete", [employee])
-
-
-def test_an_archived_address_is_not_taken_along_unseen(world: TrytonWorld, crm: Crm) -> None:
-    party = crm.party("Old address")
-    address = crm.make("party.address", party=party, city="Old")
-    crm.write("party.address", address, active=False)
-    applied = world.apply(world.manifest({key("contact", party): "delete"}, hard=("contact", "address")))
-    assert world.outcomes(applied) == {f"contact/{party}": "blocked/hidden_children"}
-    assert crm.there("party.address", address)
-
-
-def test_a_child_that_was_changed_since_keeps_its_parent(world: TrytonWorld, crm: Crm) -> None:
-    """``_timestamp`` of the party does not move when its e-mail is rewritten."""
-    party = crm.party("Changed child")
-    mail = crm.make("party.contact_mechanism", party=party, type="email", value="old@example.org")
-    manifest = world.manifest({key("contact", party): "delete"})
-    crm.write("party.contact_mechanism", mail, value="new@example.org")
-    applied = world.apply(manifest)
-    assert world.outcomes(applied) == {
-        f"mechanism/{mail}": "drift/changed", f"contact/{party}": "blocked/children_remain",
-    }  # fmt: skip
-    assert crm.server.call("model.party.party.read", [party], ["active"])[0]["active"]
-
-
-def test_four_different_ends(world: TrytonWorld, crm: Crm) -> None:
-    """With a sale, with a deal, merged by Tryton itself, already gone; and one that goes."""
-    free, sold, dealt, merged, gone = (crm.party(f"End {n}") for n in range(5))
-    target = crm.party("End 3")
-    manifest = world.manifest({key("contact", i): "delete" for i in (free, sold, dealt, merged, gone)})
+    ``_timestamp`` of a party does not move when its e-mail is rewritten, nor when a deal appears.
+    """
+    free, sold, dealt, hired, mailed, merged, gone, target = (crm.party(f"End {n}") for n in range(8))
+    mail = crm.make("party.contact_mechanism", party=mailed, type="email", value="old@example.org")
+    manifest = world.manifest({key("contact", i): "delete" for i in (free, sold, dealt, hired, mailed, merged, gone)})
     crm.make("sale.sale", party=sold, company=1, currency=1)
     crm.deal(dealt)
+    crm.make("company.employee", party=hired, company=1)
+    crm.write("party.contact_mechanism", mail, value="new@example.org")
+    crm.write("party.party", merged, name="End 7")  # Tryton warns where names differ, and a warning is a person's to answer
     session = crm.server.call("wizard.party.replace.create")[0]
-    ask = {"ask": {"source": merged, "destination": target}}
-    crm.server.call("wizard.party.replace.execute", session, ask, "replace")
+    crm.server.call("wizard.party.replace.execute", session, {"ask": {"source": merged, "destination": target}}, "replace")
     crm.server.call("model.party.party.delete", [gone])
     applied = world.apply(manifest)
     assert world.outcomes(applied) == {
         f"contact/{free}": "done", f"contact/{sold}": "blocked/children_remain", f"contact/{dealt}": "blocked/children_remain",
-        f"contact/{merged}": "missing/deleted_meanwhile", f"contact/{gone}": "missing/absent",
+        f"contact/{hired}": "blocked/children_remain", f"mechanism/{mail}": "drift/changed",
+        f"contact/{mailed}": "blocked/children_remain", f"contact/{merged}": "missing/deleted_meanwhile",
+        f"contact/{gone}": "missing/absent",
     }  # fmt: skip
+    active = {r["id"] for r in crm.server.call("model.party.party.search_read", [["active", "=", True]], 0, None, None, ["id"])}
+    assert {sold, dealt, hired, mailed} <= active and free not in active
 
 
-def test_one_refusal_does_not_stop_the_others_of_the_call(world: TrytonWorld, crm: Crm) -> None:
-    parties = [crm.party(f"Batch {n}") for n in range(9)]
-    manifest = world.manifest({key("contact", i): "delete" for i in parties}, hard=("contact",))
+def test_nothing_is_emptied_or_taken_along_by_a_deletion_for_good(world: TrytonWorld, crm: Crm) -> None:
+    """A deal would lose its customer without a word, in the last moment too; an archived address would go unseen."""
+    dealt, late, old, edited, *free = (crm.party(f"Hard {n}") for n in range(10))
+    address = crm.make("party.address", party=old, city="Old")
+    crm.write("party.address", address, active=False)
+    hard = ("contact", "address")
+    manifest = world.manifest({key("contact", i): "delete" for i in (dealt, late, old, edited, *free)}, hard=hard)
+    deals = [crm.deal(dealt)]
 
     def hook(name: str) -> None:
+        if name == "vendor.steps" and len(deals) == 1:
+            deals.append(crm.deal(late))
         if name == "vendor.call":
-            crm.write("party.party", parties[7], name="Edited in between")
+            crm.write("party.party", edited, name="Edited in between")
 
     applied = world.apply(manifest, hook=hook)
     outcomes = world.outcomes(applied)
-    assert outcomes.pop(f"contact/{parties[7]}") == "drift/changed"
-    assert set(outcomes.values()) == {"done"} and len(outcomes) == 8
-    assert [crm.there("party.party", i) for i in parties] == [i == parties[7] for i in parties]
+    assert outcomes.pop(f"contact/{dealt}") == "blocked/children_remain"
+    assert outcomes.pop(f"contact/{late}") == "drift/children_changed"
+    assert outcomes.pop(f"contact/{old}") == "blocked/hidden_children"
+    assert outcomes.pop(f"contact/{edited}") == "drift/changed", "Tryton itself compares, and one refusal stops no other"
+    assert set(outcomes.values()) == {"done"} and len(outcomes) == 6
+    assert [r["party"] for r in crm.server.call("model.sale.opportunity.read", deals, ["party"])] == [dealt, late]
+    assert crm.there("party.address", address)
+    assert [crm.there("party.party", i) for i in (dealt, late, old, edited, *free)] == [True] * 4 + [False] * 6
 
 
 def test_the_version_is_compared_by_tryton_itself(world: TrytonWorld, crm: Crm) -> None:
@@ -312,32 +276,29 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize(
-    ("hard", "point"), [((), "vendor.called"), (("contact",), "vendor.call"), (("contact",), "vendor.called")]
-)
+@pytest.mark.parametrize(("count", "hard", "point"), [(300, (), "vendor.called"), (120, ("contact",), "vendor.called")])
 def test_the_executor_dies_in_the_middle_of_three_hundred_and_goes_on(
-    world: TrytonWorld, crm: Crm, hard: tuple[str, ...], point: str
+    world: TrytonWorld, crm: Crm, count: int, hard: tuple[str, ...], point: str
 ) -> None:
-    ids = [int(i) for i in crm.server.call("model.party.party.create", [{"name": f"Many {n}"} for n in range(300)])]
+    ids = [int(i) for i in crm.server.call("model.party.party.create", [{"name": f"Many {n}"} for n in range(count)])]
     manifest = world.manifest({key("contact", i): "delete" for i in ids}, hard=hard)
     calls = 0
 
     def hook(name: str) -> None:
         nonlocal calls
         calls += name == point
-        if calls == 3:
+        if calls == 2:
             raise Killed
 
     with pytest.raises(Killed):
         world.apply(manifest, hook=hook)
-    left = [bool(r) for r in (crm.server.call("model.party.party.search_count", [["id", "in", ids]]),)]
-    assert left == [True], "it died in the middle"
+    assert 0 < crm.server.call("model.party.party.search_count", [["id", "in", ids]]) < count, "it died in the middle"
     stamps = {r["id"]: r["_timestamp"] for r in crm.server.call("model.party.party.search_read",
               [["id", "in", ids], ["active", "=", False]], 0, None, None, ["_timestamp"])}  # fmt: skip
     applied = world.apply(manifest)
-    assert sum(applied.counts.values()) == 300 and set(applied.counts) <= {"done", "done_inferred"}
+    assert sum(applied.counts.values()) == count and set(applied.counts) <= {"done", "done_inferred"}
     assert crm.server.call("model.party.party.search_count", [["id", "in", ids]]) == 0
     now = {r["id"]: r["_timestamp"] for r in crm.server.call("model.party.party.search_read",
            [["id", "in", ids], ["active", "=", False]], 0, None, None, ["_timestamp"])}  # fmt: skip
     assert all(now[i] == stamps[i] for i in stamps), "nothing was done twice"
-    assert len(now) == (0 if hard else 300)
+    assert len(now) == (0 if hard else count)
