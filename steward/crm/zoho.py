@@ -102,6 +102,7 @@ class ZohoReader(VendorReader):
         self._many = ManyReads(self.api)
         self._said: dict[str, dict[str, Mapping[str, Any]]] = {}
         self._fields: dict[str, dict[str, str]] = {}
+        self._asides: dict[str, tuple[str, ...]] = {}
         self._organisation: Mapping[str, Any] | None = None
 
     def close(self) -> None:
@@ -191,9 +192,11 @@ class ZohoReader(VendorReader):
 
     def asides(self, entry: ObjectMapping) -> tuple[str, ...]:
         """Return the fields that no list gives and that are asked for beside."""
-        if entry.source == "users" or self.options["subforms"] == "leave_out":
-            return ()
-        return tuple(n for n, f in sorted(self.described(entry).items()) if f.get("data_type") in ASIDE)
+        if entry.name not in self._asides:
+            left_out = entry.source == "users" or self.options["subforms"] == "leave_out"
+            said = {} if left_out else self.described(entry)
+            self._asides[entry.name] = tuple(n for n, f in sorted(said.items()) if f.get("data_type") in ASIDE)
+        return self._asides[entry.name]
 
     def describe(self, entry: ObjectMapping) -> tuple[str, ...]:
         """Return ``id`` and the fields, sorted."""

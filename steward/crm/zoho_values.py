@@ -22,12 +22,15 @@ COMPUTED = frozenset({"formula", "rollup_summary", "autonumber", "autonumber_val
 WHOLE = frozenset({"integer", "bigint", "autonumber_value"})
 DECIMAL = frozenset({"double", "currency", "percent", "decimal"})
 LOOKUPS = frozenset({"lookup", "ownerlookup", "userlookup", "multi_module_lookup"})
+_FORMED = DECIMAL | {"datetime", "boolean"}
 _ROW = frozenset({"id", "Parent_Id", "Created_Time", "Modified_Time"})
 """Of a row of a subform: what the vendor gives it, and gives anew when the row is made again."""
 
 
 def plain(kind: str, value: Any) -> Scalar:
     """Return a field's value as a record holds it: by the field's type, whatever it was written as."""
+    if isinstance(value, str) and kind not in _FORMED:  # most values of a file
+        return value or None
     if value is None or value == "" or value == [] or value == {}:
         return None
     if isinstance(value, dict):
