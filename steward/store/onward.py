@@ -35,6 +35,11 @@ from steward.store.writing import TableWriter
 FEW = 200
 """Records that are always worth reading by their ids."""
 
+MANY = 100_000
+"""Records that are held in memory at once."""
+
+MUCH = "much has changed"
+
 
 class Onward:
     """A source (:class:`steward.store.intake.LoadsItself`) that goes on from an earlier snapshot.
@@ -122,6 +127,8 @@ class Onward:
             return "the connector changed"
         if then is None or msgspec.json.encode(then) != msgspec.json.encode(entry):
             return "the mapping changed"
+        if not self._earlier.object(entry.name).rows:
+            return "it held nothing"
         columns = getattr(reader, "columns", None)
         if columns is None or tuple(columns(entry.name)) != self._earlier.object(entry.name).columns:
             return "the fields changed"
@@ -160,63 +167,99 @@ class Onward:
 
     def _carry(self, entry: ObjectMapping, writer: TableWriter, intake: Intake, changes: Changes) -> str:
         """Write the object from what was and what changed; return why that could not be done, empty where it was."""
-        old, rows = self._old(entry.name), changes.before.rows
-        fresh = {record.key.id: record for records in changes.changed() for record in records}
+        if changes.way == "unchanged":
+            self._write(entry, writer, intake, changes, {}, set())
+            return ""
         if changes.way == "stamps":
-            wanted, gone = self._compare(old, changes)
-        elif changes.way == "unchanged":
-            wanted, gone = set(), set()
-        else:
-            later = [p for p in entry.parents.values() if p not in self._tables and p != entry.name]
-            if later:
-                return "it refers to an object that is read after it"
-            wanted, gone = self._ask(entry, old, changes, fresh), set()
-        asked: set[str] = set()
+            return self._carry_swept(entry, writer, intake, changes)
+        later = [p for p in entry.parents.values() if p not in self._tables and p != entry.name]
+        if later:
+            return "it refers to an object that is read after it"
+        most = min(max(changes.before.rows // SHARE, FEW), MANY)
+        old = self._old(entry.name)
+        fresh: dict[str, Record] = {}
+        for records in changes.changed():
+            fresh |= {record.key.id: record for record in records}
+            if len(fresh) > most:
+                return MUCH
+        wanted, asked, gone = self._ask(entry, old, changes, fresh), set[str](), set[str]()
         while wanted:
             asked |= wanted
-            if len(asked) > (max(rows // SHARE, FEW) if changes.read_most is None else changes.read_most):
-                return "much has changed"
+            if len(asked) > (most if changes.read_most is None else changes.read_most):
+                return MUCH
             found = {record.key.id: record for records in changes.read(sorted(wanted)) for record in records}
             fresh |= found
             went = wanted - found.keys()
             for id in went:
                 fresh.pop(id, None)
             gone |= went
-            wanted = set() if changes.way == "stamps" else self._referring(old, entry, entry.name, went) - asked - fresh.keys()
-        writer.start(self._earlier.object(entry.name).columns, where=entry.source)
-        carried, gone_rows = self._copy(old, writer, gone | fresh.keys(), gone)
-        for batch in _batches(fresh.values()):
-            append_records(entry, writer, batch)
-            intake.progress(len(batch))
-        intake.progress(carried)
-        way = str(changes.way)
-        live = self._rows(writer.table, "NOT _deleted")
+            wanted = self._referring(old, entry, entry.name, went) - asked - fresh.keys()
+        self._write(entry, writer, intake, changes, fresh, gone)
         if changes.way == "changes":
-            total = changes.live()
-            if total is None and self._deletions_matter:
-                return "nobody tells what was deleted"
-            if total is None:
-                since = changes.before.began.isoformat(timespec="minutes")
-                self.unknown.append(f"{entry.name}: what was deleted since {since} was not looked for")
-            elif total != live:
-                return "the total does not agree"
-        elif getattr(self.reader, "counts_exactly", True):
-            expected = self.reader.count(entry.name)
+            return self._agrees(entry, writer, changes)
+        return ""
+
+    def _carry_swept(self, entry: ObjectMapping, writer: TableWriter, intake: Intake, changes: Changes) -> str:
+        old = self._old(entry.name)
+        wanted, gone = self._compare(old, changes)
+        if len(wanted) > max(changes.before.rows // SHARE, FEW):
+            return MUCH
+        writer.start(self._earlier.object(entry.name).columns, where=entry.source)
+        carried = self._copy(old, writer, gone | wanted)
+        intake.progress(carried)
+        missing = set(wanted)
+        for records in changes.read(sorted(wanted)):  # written as it comes: a part of a large table may be large
+            if records:
+                append_records(entry, writer, records)
+                intake.progress(len(records))
+                missing -= {record.key.id for record in records}
+        self.ways[entry.name] = Way("stamps", "", len(wanted) - len(missing), carried, self._held(old, gone | missing))
+        if getattr(self.reader, "counts_exactly", True):
+            live, expected = self._rows(writer.table, "NOT _deleted"), self.reader.count(entry.name)
             if live < expected:
                 intake.incomplete = True
                 intake.notes.append(f"{entry.name}: the system counts {expected} records, {live} were read")
-        self.ways[entry.name] = Way(way, "", read=len(fresh), carried=carried, gone=gone_rows)
         return ""
 
-    def _copy(self, old: str, writer: TableWriter, but: Iterable[str], gone: Iterable[str]) -> tuple[int, int]:
+    def _write(
+        self,
+        entry: ObjectMapping,
+        writer: TableWriter,
+        intake: Intake,
+        changes: Changes,
+        fresh: dict[str, Record],
+        gone: set[str],
+    ) -> None:
+        old = self._old(entry.name)
+        writer.start(self._earlier.object(entry.name).columns, where=entry.source)
+        carried = self._copy(old, writer, gone | fresh.keys())
+        for batch in _batches(fresh.values()):
+            append_records(entry, writer, batch)
+        intake.progress(carried + len(fresh))
+        self.ways[entry.name] = Way(str(changes.way), "", len(fresh), carried, self._held(old, gone))
+
+    def _agrees(self, entry: ObjectMapping, writer: TableWriter, changes: Changes) -> str:
+        """Return why deletions are not known although they matter; empty where they are, or do not."""
+        total = changes.live()
+        if total is not None:
+            return "" if total == self._rows(writer.table, "NOT _deleted") else "the total does not agree"
+        if self._deletions_matter:
+            return "nobody tells what was deleted"
+        since = changes.before.began.isoformat(timespec="minutes")
+        self.unknown.append(f"{entry.name}: what was deleted since {since} was not looked for")
+        return ""
+
+    def _copy(self, old: str, writer: TableWriter, but: Iterable[str]) -> int:
         names = ", ".join(map(quote, (*LEADING, *writer.stored)))
         with _ids(self._connection, but) as skipped:
             self._connection.execute(
                 f"INSERT INTO {writer.table}({names}) SELECT {names} FROM {old} ANTI JOIN {skipped} USING (_id)"
             )
-        with _ids(self._connection, gone) as went:
-            (held,) = one(self._connection, f"SELECT count(*) FROM {old} SEMI JOIN {went} USING (_id)")
-        return self._rows(writer.table), int(held)
+        return self._rows(writer.table)
+
+    def _held(self, old: str, ids: Iterable[str]) -> int:
+        with _ids(self._connection, ids) as some:
+            return self._rows(f"{old} SEMI JOIN {some} USING (_id)")
 
     def _compare(self, old: str, changes: Changes) -> tuple[set[str], set[str]]:
         """Sweep, and return which ids to read and which are gone."""
