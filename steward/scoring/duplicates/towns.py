@@ -52,8 +52,14 @@ class Towns:
         self.hot, self.counts = one_hot(vectors, self.sizes), counts.astype(np.float64)
         self.found = 0.0
 
-    def share(self, m: Sequence[Floats], u: Sequence[Floats], town: Sequence[bool | Floats]) -> float:
-        """Return the share of all pairs that live in one town under a model; it starts from what it found before."""
+    def share(self, m: Sequence[Floats], u: Sequence[Floats], town: Sequence[bool | Floats], matches: float = 0.0) -> float:
+        """Return the share of all pairs that are strangers of one town under a model; it starts from what it found before.
+
+        Parameters
+        ----------
+        matches : float
+            Share of all pairs that are matches: they live in one town as well.
+        """
         if not len(self.counts):
             return 0.0
         logs: npt.NDArray[np.float64] = log_likelihoods(self.hot, m, u, [town])[:, 1:]
@@ -62,4 +68,4 @@ class Towns:
             given = class_probabilities(logs, np.array([1.0 - share, share]))
             share = min(float(given[:, 1] @ self.counts) / float(self.counts.sum()), AT_MOST)
         self.found = share
-        return share
+        return max(share - matches, 0.0)

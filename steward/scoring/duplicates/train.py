@@ -338,7 +338,7 @@ def _mixture(
         new[0] = max(new[0], least * 0.1)
         new[2:] = np.maximum(new[2:], floor * _assumed(new[0] * all_pairs) / all_pairs)
         if town is not None:  # hardly any of them is proposed by a rule
-            new[2 + town] = max(new[2 + town], towns.share(m, u, related[town]))
+            new[2 + town] = max(new[2 + town], towns.share(m, u, related[town], float(new[0])))
         new[1] = max(1.0 - new[0] - new[2:].sum(), 1e-3)
         done = bool(np.allclose(new, shares, rtol=1e-3))
         shares = new
