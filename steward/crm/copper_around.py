@@ -20,7 +20,7 @@ from steward.crm.copper_wire import answer, is_unknown_record
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Row
 from steward.crm.vendor import VendorReader
-from steward.records import Link, RecordKey
+from steward.records import Link, RecordKey, canonical_text
 
 _FILTERS: Mapping[tuple[str, str], str] = {
     ("people", "company_id"): "company_ids",
@@ -53,6 +53,7 @@ class CopperAround(VendorReader):
     options: dict[str, str]
     deleted_tag: str
     _at_hand: dict[tuple[str, int], list[tuple[str, int]]] | None = None
+    _marked: tuple[tuple[str, tuple[str, ...]], Sequence[Link]] = (("", ()), ())
 
     @abstractmethod
     def _all(self, source: str, body: Mapping[str, Any]) -> Iterator[Row]: ...
@@ -104,13 +105,34 @@ class CopperAround(VendorReader):
         """
         self._at_hand = {}
         try:
-            links = set(super().children(object, ids))
-            links |= self._related_alone(object, ids, {(link.child, link.parent) for link in links})
+            links, hidden = self._by_columns(object, ids)
+            self._marked = ((object, tuple(ids)), sorted(hidden, key=lambda link: (link.parent, link.child, link.field)))
+            links |= self._related_alone(object, ids, {(link.child, link.parent) for link in links | hidden})
         finally:
             self._at_hand = None
         if not self.only_marks(self.entry(object)):
             links |= self.lost_with(object, ids)
         return sorted(links, key=lambda link: (link.parent, link.child, link.field))
+
+    def hidden(self, object: str, ids: Sequence[str]) -> Sequence[Link]:
+        """Return references of records that are marked for deletion: what Copper does to them when a parent goes is unknown."""
+        if self._marked[0] != (object, tuple(ids)):
+            self.children(object, ids)
+        return self._marked[1]
+
+    def _by_columns(self, object: str, ids: Sequence[str]) -> tuple[set[Link], set[Link]]:
+        """Return references by mapped columns: of live records, and of those that are marked."""
+        wanted = set(ids)
+        live: set[Link] = set()
+        marked: set[Link] = set()
+        for child, column in self.mapping.children_of(object):
+            columns = self.columns(child.name)
+            for row in self.referring(child, column, ids):
+                record = self.record(child, columns, row)
+                parent = canonical_text(record.fields[column])
+                if parent in wanted:
+                    (marked if record.deleted else live).add(Link(record.key, column, RecordKey(object, parent)))
+        return live, marked
 
     def _related_alone(self, object: str, ids: Sequence[str], known: set[tuple[RecordKey, RecordKey]]) -> set[Link]:
         """Return what is linked to records by no column of either; what is marked for deletion is none."""

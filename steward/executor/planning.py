@@ -48,13 +48,14 @@ def plan_manifest(parts: Parts, manifest: Path, *, progress: Progress = None) ->
                 vetoed=lambda: vetoed, held=lambda: held, kept=lambda: kept, reviewed_at=checked.predicate.snapshot.taken_at,
                 privacy=checked.approved_as("privacy", trust),
             )  # fmt: skip
-            started = parts.clock.monotonic()
+            started, before = parts.clock.monotonic(), getattr(look, "requests", None)
             plan = make_plan(works_of(checked.items), decider, progress=progress)
             took = parts.clock.monotonic() - started
             capabilities = look.capabilities
+            asked = None if before is None else look.requests - before  # type: ignore[attr-defined]  # a vendor's has it
         finally:
             look.close()
-    said = _said(parts, checked, plan, took, capabilities)
+    said = _said(parts, checked, plan, took, capabilities, asked)
     envelope = sign_statement(
         [parts.signer],
         subject=[Subject(name="statement", digest={"sha256": checked.digest})],
@@ -68,7 +69,9 @@ def plan_manifest(parts: Parts, manifest: Path, *, progress: Progress = None) ->
     return plan, said, path
 
 
-def _said(parts: Parts, checked: ExaminedManifest, plan: Plan, took: float, capabilities: Capabilities) -> PlanPredicate:
+def _said(
+    parts: Parts, checked: ExaminedManifest, plan: Plan, took: float, capabilities: Capabilities, asked: int | None
+) -> PlanPredicate:
     batch = parts.home.config.batch
     limits = parts.home.config.limits
     rate = min(checked.predicate.limits.rate_per_minute, limits.rate_per_minute) or 1
@@ -79,6 +82,11 @@ def _said(parts: Parts, checked: ExaminedManifest, plan: Plan, took: float, capa
     calls = -(-batch // max(1, min(batch, capabilities.batch_size)))
     requests = batches * calls * 3 + (1 if applies else 0)
     pace = rate * limits.rate_share / 10_000
+    seconds = max(took * 3, applies * 60 / pace)
+    if asked is not None and applies:  # over an API: what this reading took, and each row looked at again, written, read back
+        requests = asked + plan.rows * 3
+        if capabilities.requests_per_minute:
+            seconds = max(seconds, requests * 60 * 10_000 / (capabilities.requests_per_minute * limits.rate_share))
     return PlanPredicate(
         manifest_id=checked.id,
         statement=checked.digest,
@@ -91,7 +99,7 @@ def _said(parts: Parts, checked: ExaminedManifest, plan: Plan, took: float, capa
         batches=batches,
         requests=requests,
         credits=requests * limits.credits_per_request,
-        seconds=int(max(took * 3, applies * 60 / pace) + parts.home.config.canary_wait) + 1 if applies else 0,
+        seconds=int(seconds + parts.home.config.canary_wait) + 1 if applies else 0,
         backup_bytes=plan.bytes // 3 + 200 * (applies // batch + 1),
         free_bytes=disk.free(),
     )

@@ -230,6 +230,16 @@ def test_what_nothing_brings_back_keeps_a_record(hand: Open, box: Sandbox, what:
         assert free.apply(units)[work.seq].answer is Answer.DONE
 
 
+def test_a_company_that_marked_people_still_refer_to_is_not_deleted_for_good(hand: Open) -> None:
+    ask = hand(soft=True).of("company")
+    id = ask.people.new("companies", name="Acme")
+    ask.people.new("people", name="Ada", company_id=int(id), tags=[MARK])
+    work = replace(ask.work(id), action="hard_delete")
+    assert work.related == ()
+    _, verdicts = ask.decide(work)
+    assert [(v.state, v.code) for v in verdicts] == [(State.BLOCKED, "hidden_children")]
+
+
 @pytest.mark.parametrize("second", ["404", "200"])
 def test_a_record_that_goes_between_the_last_look_and_the_call(hand: Open, box: Sandbox, second: str) -> None:
     box.state.switches.turn({"second_delete": second})

@@ -53,6 +53,11 @@ class VendorLook:
                 records[RecordKey(object, id)] = found
         return Reading(records, links, hidden)
 
+    @property
+    def requests(self) -> int:
+        """Calls sent so far: what reading costs is measured, not guessed."""
+        return self.reader.wire.requests
+
     def value_for(self, object: str, field: str, text: str | None, now: datetime) -> Scalar:
         """Return ``text`` as it is; None means ``now``, in the form of the mapping or as ISO 8601."""
         if text is not None:
