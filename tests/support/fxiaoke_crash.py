@@ -9,9 +9,10 @@ restore; then the sandbox's own store and change log are compared with what the 
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,17 +21,18 @@ import httpx
 
 from steward.crm.fxiaoke import FxiaokeReader
 from steward.crm.mapping import parse_mapping
-from steward.errors import StewardError
+from steward.errors import OutcomeUnknownError, StewardError
 from steward.executor.audit import AuditLog
 from steward.executor.backup import BackupReader
 from steward.executor.brakes import Brakes
 from steward.executor.engine import Engine
 from steward.executor.journal import Journal, prepare
 from steward.executor.plan import LiveDecider
-from steward.executor.ports import Decider, Work
+from steward.executor.ports import Answer, Decider, Result, Work
 from steward.executor.restore import FrameEffects, RestoreDecider
-from steward.executor.steps import StepLog
+from steward.executor.steps import Step, StepLog
 from steward.executor.writers.fxiaoke import FxiaokeWriter
+from steward.executor.writers.vendor import Refused, VendorWriter
 from steward.manifest.chunks import ids_digest
 from steward.manifest.format import RelatedSet, Survivor
 from steward.records import Record
@@ -88,6 +90,8 @@ class HostileWire(httpx.BaseTransport):
         run.tally.calls += 1
         run.box.world.clock.advance(0.3)
         changes = any(part in request.url.path for part in CHANGES.split("|"))
+        if request.url.path.endswith("data/invalid"):
+            run.in_between(str(json.loads(request.content)["data"]["object_data_id"]))
         run.box.world.faults.clear()
         if not run.quiet and rng.random() < (0.25 if changes else 0.03):
             kinds = ["cut", "cut_after", "throttled", *(["late", "refused", "busy", "html_after"] if changes else ["html"])]
@@ -119,6 +123,7 @@ class Run:
     address: str
     tally: Tally
     people: float = 0.03
+    kind: type[FxiaokeWriter] = FxiaokeWriter
     quiet: bool = False
     left: int = -1
     files: MemoryFiles = field(default_factory=MemoryFiles)
@@ -137,8 +142,8 @@ class Run:
         w.switches.partial_lists = self.random.random() < 0.5
         w.switches.specified_time_is_change = self.random.random() < 0.5
         w.clock.advance(120)
-        for doc in [d for d in w.records(CONTACT) if d["created_by"] == [OURS]]:  # made by the run before, whose journal is gone
-            w.drop(CONTACT, str(doc["_id"]))
+        w.db.execute("DELETE FROM record WHERE api IN (?, ?)", (CONTACT, DEAL))  # what the run before left is nobody's here
+        w.db.execute("DELETE FROM change_log WHERE api IN (?, ?)", (CONTACT, DEAL))
         self.made: list[str] = []
         self.works: list[Work] = []
         self._cases()
@@ -197,9 +202,14 @@ class Run:
         if not self.quiet and self.random.random() < self.people:
             self._somebody()
 
-    def _somebody(self) -> None:
+    def in_between(self, id: str) -> None:
+        """Between the last look and the void of a record: somebody is at it."""
+        if not self.quiet and self.random.random() < 4 * self.people:
+            self._somebody(id)
+
+    def _somebody(self, id: str = "") -> None:
         """Somebody edits another field than ours, voids, or recovers."""
-        id = self.random.choice(self.made)
+        id = id or self.random.choice(self.made)
         doc = self.world.get(CONTACT, id)
         if doc is None:
             return
@@ -251,7 +261,7 @@ class Run:
             prepare(db)
             journal, disk = Journal(db), MemoryDisk(self.files)
             reader = FxiaokeReader(profile(self.address), MAPPING, write=True, transport=HostileWire(self), clock=self.clock)
-            writer = FxiaokeWriter(reader, StepLog(db))
+            writer = self.kind(reader, StepLog(db))
             decider: Decider
             works = list(self.works)
             if manifest == MANIFEST:
@@ -306,6 +316,8 @@ class Run:
             lines = self._lines(id)
             if state in ("pending", "intent", "doubt"):
                 found.append(f"UNFINISHED {work.action}")
+            elif state in DONE and not any(who == OURS for kind, who in lines if kind in ("invalid", "delete")):
+                found.append(f"NOT-OURS {work.action} {state} {lines}")
             elif state in DONE and not went and id not in self.touched:
                 found.append(f"FALSE-DONE {work.action} {lines}")
             elif state in DONE and work.action == "hard_delete" and doc is not None and id not in self.touched:
@@ -383,8 +395,76 @@ class Run:
         return [f"NOT-AS-IT-WAS {work.action} {names}"] if names else []
 
 
-def one_run(seed: int, world: World, address: str, tally: Tally) -> None:
+# Sabotage -----------------------------------------------------------------------------------------------------------
+
+
+class _HalfIsWhole(FxiaokeWriter):
+    """Takes a voided record for one that is deleted for good."""
+
+    def _settled(self, *words: Any) -> Any:
+        return VendorWriter._settled(self, *words)
+
+    def _state(self, *words: Any) -> Any:
+        return VendorWriter._state(self, *words)
+
+
+class _MakesAgain(FxiaokeWriter):
+    """Makes a record again without looking for it."""
+
+    def _state_of_insert(self, step: Step, manifest: str) -> tuple[str, str | None, str | None]:
+        return ("made", None, step.became) if step.became else ("open", None, None)
+
+
+class _NeverCompares(FxiaokeWriter):
+    """Believes that what went is what was reviewed."""
+
+    def _unedited(self, entry: Any, record: Record, results: Any) -> bool:
+        self._went.pop(record.key)
+        return True
+
+    def _void(self, entry: Any, record: Record) -> Result | None:
+        said = super()._void(entry, record)
+        if record.key in self._went:
+            self._went[record.key] = replace(record, deleted=True)
+        return said
+
+
+class _TakesCredit(FxiaokeWriter):
+    """Takes what somebody else voided for its own."""
+
+    def _void(self, entry: Any, record: Record) -> Result | None:
+        said = super()._void(entry, record)
+        if said is None or said.answer is not Answer.ABSENT:
+            return said
+        self._went[record.key] = replace(record, deleted=True)
+        return Result(Answer.DONE)
+
+
+class _TroubleIsRefusal(FxiaokeWriter):
+    """Takes the vendor's own trouble for a refusal."""
+
+    def _send(self, *words: Any, **top: Any) -> Any:
+        try:
+            return super()._send(*words, **top)
+        except OutcomeUnknownError:
+            raise Refused("refused") from None
+
+
+SABOTAGE: dict[str, type[FxiaokeWriter]] = {
+    "a half is called whole": _HalfIsWhole,
+    "a record is made again without looking": _MakesAgain,
+    "what went is not compared": _NeverCompares,
+    "what others voided is taken for ours": _TakesCredit,
+    "the vendor's trouble is taken for a refusal": _TroubleIsRefusal,
+}
+"""Defects that the harness must find."""
+
+
+def one_run(seed: int, world: World, address: str, tally: Tally, kind: type[FxiaokeWriter] = FxiaokeWriter) -> None:
     """Delete and restore once, and count."""
-    run = Run(seed, world, address, tally)
+    run = Run(seed, world, address, tally, kind=kind)
     tally.violations += [(seed, text) for text in run.go()]
     tally.runs += 1
+
+
+__all__ = ["SABOTAGE", "Run", "Tally", "one_run"]
