@@ -53,6 +53,7 @@ class World:
     change: Callable[[random.Random, float], int]
     server: threading.Thread | None = None
     how: dict[str, bool] | None = None
+    credits: Callable[[], int] = int
 
 
 @dataclass
@@ -60,6 +61,11 @@ class Cost:
     requests: int
     waited: float
     processor: float
+    credits: int
+
+    def __str__(self) -> str:
+        credits = f", {self.credits} credits" if self.credits else ""
+        return f"{self.requests} requests{credits}, {self.waited:.1f} s waited, {self.processor:.1f} s of processor"
 
 
 def of_thread(thread: threading.Thread | None) -> float:
@@ -70,12 +76,12 @@ def of_thread(thread: threading.Thread | None) -> float:
 
 def measured(world: World, read: Callable[[Any], Any]) -> tuple[Any, Cost]:
     clock = world.clock()
-    server, ours = of_thread(world.server), time.process_time()
+    server, ours, credits = of_thread(world.server), time.process_time(), world.credits()
     with world.opened(clock) as reader:
         found = read(reader)
         spent = time.process_time() - ours - (of_thread(world.server) - server)
         wire = getattr(reader, "wire", None)
-        return found, Cost(getattr(wire, "requests", 0), clock.now, spent)
+        return found, Cost(getattr(wire, "requests", 0), clock.now, spent, world.credits() - credits)
 
 
 def compare(world: World, folder: Path, share: float) -> tuple[Cost, Cost, int, dict[str, str]]:
@@ -196,7 +202,10 @@ def zoho(customers: int, folder: Path) -> Iterator[World]:
                 done += spread(chance, ids, share, lambda id: state.edit(id, {"Description": "changed"}, person), drop, add)
             return done
 
-        yield World("zoho", lambda clock: ZohoReader(profile, parse_mapping(MAPPING), clock=clock), Virtual, change, thread)
+        yield World(
+            "zoho", lambda clock: ZohoReader(profile, parse_mapping(MAPPING), clock=clock), Virtual, change, thread,
+            credits=lambda: state.used_credits,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -400,11 +409,7 @@ def main() -> int:
                 whole, onward, changed, ways = compare(world, Path(name) / one, chosen.changes)
                 rows.append((world.name, changed, whole, onward, ways))
                 if not chosen.json:
-                    print(
-                        f"{world.name}: {changed} changes; whole {whole.requests} requests, {whole.waited:.1f} s waited, "
-                        f"{whole.processor:.1f} s of processor; onward {onward.requests}, {onward.waited:.1f} s, {onward.processor:.1f} s; "
-                        f"{ways}", flush=True,
-                    )  # fmt: skip
+                    print(f"{world.name}: {changed} changes; whole {whole}; onward {onward}; {ways}", flush=True)
     if chosen.json:
         print(
             json.dumps([{"world": n, "changes": c, "whole": vars(w), "onward": vars(o), "ways": y} for n, c, w, o, y in rows])

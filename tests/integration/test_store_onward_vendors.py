@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from steward.cli import main
 from steward.crm.copper import CopperReader
 from steward.crm.examples import example_mapping
 from steward.crm.fxiaoke import FxiaokeReader
@@ -224,9 +228,6 @@ def test_copper_another_profile_may_see_other_records_and_is_read_whole(copper: 
 
 def test_pages_of_a_read_that_broke_off_count_from_when_they_were_read(copper: Copper, tmp_path: Path) -> None:
     """A read that goes on with pages of an hour ago has not seen what changed since: the next one asks from then."""
-    import json
-    import time
-
     kept = tmp_path / "kept"
     profile = Profile(
         system="copper", tenant="default", environment="production", address=copper.box.base, name="t",
@@ -555,12 +556,34 @@ def test_jiandaoyun_a_read_that_went_on_has_no_mark(jdy: tuple[Jiandaoyun, Pair,
 
 
 def test_jiandaoyun_who_does_not_believe_the_vendor_reads_all(jdy: tuple[Jiandaoyun, Pair, Any]) -> None:
-    import msgspec
-
     world, pair, _ = jdy
     world.profile = msgspec.structs.replace(world.profile, options={"unmoved": "read"})
     pair.begin()
     assert set(pair.ways(pair.go_on()).values()) == {"whole"}
+
+
+def test_by_command_with_a_profile(jdy: tuple[Jiandaoyun, Pair, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    world, _, _ = jdy
+    words = [
+        "snapshot",
+        "--profile",
+        "acme",
+        "--profiles",
+        str(world.profiles),
+        "--workspace",
+        str(world.folder / "w"),
+        "--json",
+    ]
+    ways = []
+    for more in ([], ["--since", "last"], ["--since", "last"]):
+        capsys.readouterr()
+        assert main([*words, *more]) == 0
+        onward = json.loads(capsys.readouterr().out)["onward"]
+        ways.append({(way["way"], way["why"]) for way in onward["objects"].values()} if onward else None)
+        if len(ways) == 2:  # other options may show other records
+            text = world.profiles.read_text(encoding="utf-8")
+            world.profiles.write_text(text + '[profiles.acme.options]\nunmoved = "skip"\n', encoding="utf-8")
+    assert ways == [None, {("unchanged", "")}, {("whole", "the profile changed")}]
 
 
 def _objects(world: Jiandaoyun) -> list[str]:
