@@ -25,7 +25,7 @@ from steward.executor.parts import Parts, subject_of
 from steward.executor.plan import LiveDecider, works_of
 from steward.executor.ports import APPLIED, Progress, State, Writer
 from steward.executor.rate import Budget, Rate
-from steward.manifest_files import ENVELOPE_NAME, ManifestFolder, write_file
+from steward.manifest_files import ENVELOPE_NAME, ManifestFolder
 from steward.messages import N_
 from steward.signing import TrustStore, VerifiedManifest, verify
 from steward.signing.statements import signed_envelope
@@ -130,8 +130,9 @@ def _apply(
         )  # fmt: skip
         counts = engine.run()
         subject = subject_of(folder)
-        path, predicate = parts.finish(disk, audit, verified.id, "deletion", subject, "finished")
-        write_file(folder.path / "receipt.dsse.json", path.read_bytes())
+        path, predicate = parts.finish(
+            disk, audit, verified.id, "deletion", subject, "finished", folder.path / "receipt.dsse.json"
+        )
         return Applied(verified.id, counts, path, predicate)
     finally:
         disk.close()

@@ -161,10 +161,8 @@ class BackupSegment:
     manifest, segment : str
     recipients : sequence of str
         At least two.
-    start : int
-        Length the journal says is good; 0 for a new segment.
-    first_index : int
-        Index of the next frame.
+    note : callable
+        Gets the id of each data key before its file is written, and makes it durable.
     """
 
     def __init__(
@@ -174,10 +172,12 @@ class BackupSegment:
         segment: str,
         recipients: Sequence[str],
         *,
+        note: Callable[[str], None],
         hook: Hook = no_hook,
         group_records: int = GROUP_RECORDS,
     ) -> None:
         self._disk = disk
+        self._note = note
         self.manifest = manifest
         self.segment = segment
         self._recipients = check_recipients(recipients)
@@ -198,6 +198,7 @@ class BackupSegment:
         self._key_id = os.urandom(16).hex()
         self._nonce = 0
         self._left = self._group_records
+        self._note(self._key_id)
         self._hook("backup.key")
         self._disk.write_new(key_name(self._key_id), pyrage.encrypt(self._key, self._recipients))
         self._hook("backup.key.done")

@@ -211,8 +211,9 @@ class Engine:
         if self._segment is None:
             number = self.journal.next_segment(self.manifest)
             self._segment = BackupSegment(
-                self.disk, self.manifest, f"{self.manifest}.{number}", self.recipients, hook=self.hook
-            )
+                self.disk, self.manifest, f"{self.manifest}.{number}", self.recipients,
+                note=lambda key: self.journal.note_key(self.manifest, key), hook=self.hook,
+            )  # fmt: skip
         return self._segment
 
     def _send(self, units: Sequence[Unit], going: Sequence[Work]) -> Mapping[int, Result]:

@@ -42,6 +42,8 @@ CREATE INDEX IF NOT EXISTS item_record ON item(object, id);
 CREATE TABLE IF NOT EXISTS frame(
   manifest TEXT NOT NULL, n INTEGER NOT NULL, segment TEXT NOT NULL, idx INTEGER NOT NULL, offset INTEGER NOT NULL,
   length INTEGER NOT NULL, sha256 TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY(manifest, n)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS datakey(key TEXT PRIMARY KEY, manifest TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS datakey_manifest ON datakey(manifest);
 CREATE TABLE IF NOT EXISTS event(n INTEGER PRIMARY KEY, body TEXT NOT NULL, hash TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS checkpoint(n INTEGER PRIMARY KEY, envelope TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS idmap(
@@ -158,6 +160,10 @@ class Journal:
         """Remember a word."""
         self.db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET value=excluded.value", (name, value))
 
+    def forget(self, name: str) -> None:
+        """Remember it no more; the caller holds the commit."""
+        self.db.execute("DELETE FROM meta WHERE name=?", (name,))
+
     # manifests --------------------------------------------------------------------------------------------------
 
     def manifest(self, id: str) -> dict[str, Any] | None:
@@ -246,6 +252,10 @@ class Journal:
     def end(self, id: str, state: str, at: str, receipt: str | None) -> None:
         """Close a manifest for ever."""
         self.db.execute("UPDATE manifest SET state=?, finished=?, receipt=? WHERE id=?", (state, at, receipt, id))
+
+    def expire(self, ids: Sequence[str], at: str) -> None:
+        """Say that these manifests' backups are to be opened no more; the caller holds the commit."""
+        self.db.executemany("UPDATE manifest SET expired=? WHERE id=?", [(at, id) for id in ids])
 
     def next_segment(self, id: str) -> int:
         """Return the number of a segment of its own for this run; counts up in a commit of its own."""
@@ -372,6 +382,16 @@ class Journal:
         return len(self.works(manifest, (State.DOUBT,)))
 
     # frames -------------------------------------------------------------------------------------------
+
+    def note_key(self, manifest: str, key: str) -> None:
+        """Name a data key in a commit of its own, before it is written: no key is there that nobody knows of."""
+        with self.commit():
+            self.db.execute("INSERT INTO datakey VALUES (?,?)", (key, manifest))
+
+    def keys_of(self, manifest: str) -> set[str]:
+        """Return every data key that a manifest's backups were ever written under, also of frames that a crash left over."""
+        sql = "SELECT key FROM datakey WHERE manifest=? UNION SELECT key FROM frame WHERE manifest=?"
+        return {str(row[0]) for row in self.db.execute(sql, (manifest, manifest)).fetchall()}
 
     def frames(self, manifest: str) -> dict[int, FrameRef]:
         """Return all frames of a manifest by number."""

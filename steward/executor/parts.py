@@ -6,7 +6,6 @@ Nothing is opened before it is needed, and nothing twice. Left to others: what i
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import json
@@ -31,10 +30,10 @@ from steward.executor.outbox import Outbox, notice_of
 from steward.executor.plan import Look
 from steward.executor.ports import Clock, Hook, SystemClock, Writer, no_hook
 from steward.executor.pushing import Pusher
-from steward.executor.receipt import write_receipt
+from steward.executor.receipt import head_of, write_receipt
 from steward.executor.steps import StepLog
 from steward.manifest.format import MANIFEST_TYPE, ManifestPredicate, Subject
-from steward.manifest_files import ManifestFolder, read_file, read_secret
+from steward.manifest_files import ManifestFolder, read_file, read_secret, write_file
 from steward.messages import N_
 from steward.post_settings import read_channels
 from steward.signing import FileSigner, LedgerEntry, TrustStore, VerifyContext
@@ -243,31 +242,48 @@ class Parts:
         kind: str,
         subject: Subject,
         state: str,
+        beside: Path | None = None,
     ) -> tuple[Path, ReceiptPredicate]:
-        """Sign the receipt, then close the manifest for ever: a crash between the two makes the receipt again."""
-        now = self.clock.now()
-        with self.journal.commit():
-            audit.add("finished", now, manifest=manifest, state=state, counts=self.journal.counts(manifest))
-            envelope = audit.checkpoint(now)
-        self.push(envelope, last=True)
+        """Sign the receipt, then close the manifest for ever.
+
+        A crash between the two makes the receipt again, the same to the last byte; ``beside`` is where a copy goes.
+        """
+        now, head = self._finished(audit, manifest, state)
         self.hook("receipt")
-        head = json.loads(base64.b64decode(json.loads(envelope)["payload"]))["predicate"]
         c = self.home.config
         receipts = self.home.path / "receipts"
         ids = write_id_map(receipts, self.journal, manifest)
         path, said = write_receipt(
             receipts, self.journal, disk, self.signer, manifest=manifest, kind=kind, subject=subject,
             facts={"system": c.system, "tenant": c.tenant, "environment": c.environment, "executor": c.executor},
-            state=state, now=now, checkpoint=CheckpointRef(size=head["size"], head=head["head"]), more=() if ids is None else (ids,),
+            state=state, now=now, checkpoint=head, more=() if ids is None else (ids,),
         )  # fmt: skip
+        if beside is not None:
+            write_file(beside, path.read_bytes())
         self.hook("receipt.written")
         with self.journal.commit():
+            self.journal.forget(f"finishing.{manifest}")
             self.journal.end(manifest, state, now.isoformat(), hashlib.sha256(path.read_bytes()).hexdigest())
             if c.id_map_webhook:
                 queue_id_map(self.journal, manifest, now)
             self._queue(state, manifest, now)
         self.deliver()
         return path, said
+
+    def _finished(self, audit: AuditLog, manifest: str, state: str) -> tuple[datetime, CheckpointRef]:
+        """Log that a manifest has ended, once; return when it did and the checkpoint that says so."""
+        noted = self.journal.get(f"finishing.{manifest}")
+        if noted and (said := json.loads(noted))["state"] == state:
+            return datetime.fromisoformat(said["at"]), CheckpointRef(size=said["size"], head=said["head"])
+        now = self.clock.now()
+        with self.journal.commit():
+            audit.add("finished", now, manifest=manifest, state=state, counts=self.journal.counts(manifest))
+            envelope = audit.checkpoint(now)
+            head = head_of(envelope)
+            note = {"state": state, "at": now.isoformat(), "size": head.size, "head": head.head}
+            self.journal.put(f"finishing.{manifest}", json.dumps(note))
+        self.push(envelope, last=True)
+        return now, head
 
     def deliver(self) -> None:
         """Send notices and id maps that wait; what cannot be sent now waits for the next run."""

@@ -25,7 +25,6 @@ from steward.errors import (
 from steward.executor.backup import BackupReader, load_identities
 from steward.executor.brakes import Brakes
 from steward.executor.choosing import Scope, choose
-from steward.executor.disk import RealDisk
 from steward.executor.documents import RestorePredicate
 from steward.executor.engine import Engine
 from steward.executor.gates import Gates, TenantLock
@@ -106,7 +105,7 @@ def restore_receipt(
                 N_("This home does not know the manifest of the receipt."),
                 next_step=N_("Run it in the home that has its backup."),
             )
-        reader = BackupReader(RealDisk(parts.home.path / "backup"), identities_of(parts, identities))
+        reader = BackupReader(parts.backup_disk, identities_of(parts, identities))
         effects = FrameEffects(parts.journal, reader, said.manifest_id)
         chosen = choose(lines, scope, effects, parts.home.mapping)
         works = restore_works(parts, said.manifest_id, chosen)
@@ -221,7 +220,7 @@ def _restore(
         )
     names = parts.journal.manifest(said.deletion)
     assert names is not None
-    disk = RealDisk(parts.home.path / "backup")
+    disk = parts.backup_disk
     try:
         audit = parts.audit(trust)
         now = parts.clock.now().isoformat()
@@ -250,9 +249,10 @@ def _restore(
         for start in range(0, len(works), REPORT_BATCH):
             part = [e for w in works[start : start + REPORT_BATCH] if w.of_seq is not None for e in effects.of(w.of_seq)]
             found += report(part, lambda keys: writer.read(keys).records, parts.home.mapping, parts.journal.new_id, unmoved)
-        path, _ = parts.finish(disk, audit, said.manifest_id, "restore", checked.subject[0], "finished")
         text = b"".join(encode(line_document(entry)) + b"\n" for entry in found)
-        write_file(path.with_name(f"{said.manifest_id}.report.ndjson"), text, mode=0o600)
+        write_file(parts.home.path / "receipts" / f"{said.manifest_id}.report.ndjson", text, mode=0o600)
+        parts.hook("report")
+        path, _ = parts.finish(disk, audit, said.manifest_id, "restore", checked.subject[0], "finished")
         return Restored(said.manifest_id, counts, path, found)
     finally:
         disk.close()
