@@ -29,7 +29,7 @@ Pairs = set[tuple[str, str]]
 SYSTEM_COLUMNS = ("company_id", "owner_id", "created_at", "updated_at", "row_version", "is_deleted", "deleted_at", "deleted_by")
 """What a mapping says is kept by the system or refers to other objects."""
 
-CHOOSING = ("febrl_3", "fake_1000", "fodors_zagats", "truthset", "contacts 5000 seed 1009")
+CHOOSING = ("febrl_1", "febrl_3", "fake_1000", "fodors_zagats", "truthset", "contacts 5000 seed 1009")
 
 
 @dataclass(frozen=True, slots=True)
