@@ -320,3 +320,17 @@ def test_a_record_that_changes_while_it_is_read_is_in_the_next(zoho: Zoho) -> No
     zoho.transport = None
     assert zoho.onward.records(made, "contact", [one])[one]["Description"] == "first"
     zoho.same()
+
+
+def test_who_may_not_see_the_list_of_deletions_reads_whole(zoho: Zoho) -> None:
+    class Denied(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("/deleted"):
+                return httpx.Response(403, json={"code": "NO_PERMISSION", "details": {}, "message": "", "status": "error"})
+            return super().handle_request(request)
+
+    zoho.transport = Denied()
+    first = zoho.begin()
+    assert first.complete
+    zoho.bin("Contacts", zoho.crm.ids("Contacts")[0])
+    assert set(zoho.ways(zoho.same()).values()) == {"whole"}
