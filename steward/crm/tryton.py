@@ -9,6 +9,7 @@ What is peculiar, each with a test of its name:
 * A user without any group may write: the check asks for the rights of every mapped model and says so.
 * A relation of two parties is shown twice, once from each side, with ids of their own: the first one is the record.
 * What refers to a record and is not mapped is found (``tryton_links``), and so is what is archived.
+* Notes and files are shown to users who are no administrators only below what they hang on, which is named.
 * Errors are status 200 with ``error``; an unknown method is 403, a lost session 401. An error's class may be a text with
   a value in it: only the classes that are known are named.
 
@@ -18,6 +19,7 @@ Left to others: changing anything (``steward.executor.writers.tryton``).
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -73,6 +75,9 @@ class TrytonReader(VendorReader):
 
     Parameters
     ----------
+    write : bool
+        Take the credential to write. Then a model that may refer to a record and cannot be asked is an error; for a plan it is
+        left to the run.
     profile : Profile
         ``address`` is ``https://HOST/DATABASE``; ``[read]``: ``user`` and ``password`` of a user that may only read.
     """
@@ -97,7 +102,9 @@ class TrytonReader(VendorReader):
         self._models: dict[str, Mapping[str, Mapping[str, Any]] | None] = {}
         self._parts: dict[str, Parts] = {}
         self._referrers = Referrers(self)
+        self._unlisted: set[str] = set()
         self.with_files = False
+        self.must_know = write
 
     def close(self) -> None:
         """Release connections."""
@@ -170,15 +177,39 @@ class TrytonReader(VendorReader):
         return (*self.describe(entry), *self.parts(entry).names())
 
     def pages(self, entry: ObjectMapping, cursor: Any) -> Iterator[Page]:
-        """Yield pages in the order of ids; the cursor is the last id."""
-        last: int = cursor or 0
-        while True:
-            rows = self._read(entry, [["id", ">", last]], PAGE)
+        """Yield pages in the order of ids; the cursor is the last id, of notes and files that of the party."""
+        for rows, last in self.listed(entry, cursor or 0, PAGE, self.names(entry)):
+            yield Page(rows, last)
+
+    def listed(
+        self, entry: ObjectMapping, last: int, most: int, names: Sequence[str]
+    ) -> Iterator[tuple[list[dict[str, Any]], int | None]]:
+        """Yield all rows, and after which id to go on; with the latter None nothing follows.
+
+        Notes and files are shown to a user who is no administrator only when it is named what they hang on.
+        """
+        parent = self._hangs_on(entry)
+        while parent is None:
+            rows = self.search(entry, [["id", ">", last]], most, names)
             if not rows:
-                yield Page((), None)
+                yield [], None
                 return
             last = int(rows[-1]["id"])
-            yield Page(rows, last)
+            yield rows, last
+        while ids := self._ids_after(parent, last):
+            last = ids[-1]
+            rows = list(self._rows(entry, "resource", [str(i) for i in ids], [], names))
+            if rows:
+                yield rows, last
+        yield [], None
+
+    def _hangs_on(self, entry: ObjectMapping) -> ObjectMapping | None:
+        name = entry.parents.get("resource")
+        return None if name is None or self.kinds(entry)["resource"].get("type") != "reference" else self.entry(name)
+
+    def _ids_after(self, entry: ObjectMapping, last: int) -> list[int]:
+        said = self.api.call(f"model.{entry.source}.search", [[["id", ">", last]], 0, _IN, [["id", "ASC"]]])
+        return [int(i) for i in said]
 
     def count(self, object: str) -> int:
         """Return the number of live records: archived ones are not counted."""
@@ -186,6 +217,8 @@ class TrytonReader(VendorReader):
         domain = [["active", "=", True]] if "active" in self.kinds(entry) else []
         if entry.source == RELATIONS:
             return sum(1 for id in self.api.call(f"model.{entry.source}.search", [domain, 0, None, None]) if id % 2 == 0)
+        if self._hangs_on(entry) is not None:
+            return sum(len(rows) for rows, _ in self.listed(entry, 0, PAGE, ["id"]))
         return int(self.api.call(f"model.{entry.source}.search_count", [domain]))
 
     def one(self, entry: ObjectMapping, id: str) -> Row | Absent | None:
@@ -193,20 +226,39 @@ class TrytonReader(VendorReader):
         key = RecordKey(entry.name, id)
         if not _ID.fullmatch(id):
             return Absent(key, how="no Tryton id")
-        rows = self._read(entry, [["id", "=", int(id)]], 2)
-        return rows[0] if rows else Absent(key, how="search is empty")
+        rows = self._by_id(entry, [id])
+        return rows[id] if id in rows else Absent(key, how="search is empty") if entry.name not in self._unlisted else None
+
+    def _by_id(self, entry: ObjectMapping, ids: Sequence[str]) -> dict[str, Row]:
+        """Return rows by id. Where a user may not search by ids they are read one by one, and who lacks is not known."""
+        numbers = [int(i) for i in ids]
+        if entry.name not in self._unlisted:
+            try:
+                return {str(r["id"]): r for r in self._read(entry, [["id", "in", numbers]], len(numbers))}
+            except TrytonRefusal:
+                if self._hangs_on(entry) is None:
+                    raise
+                self._unlisted.add(entry.name)
+        found: dict[str, Row] = {}
+        for number in numbers:
+            with contextlib.suppress(TrytonRefusal):
+                for row in self.api.call(f"model.{entry.source}.read", [[number], list(self.names(entry))]):
+                    found[str(row["id"])] = row
+        return found
 
     def fetch(self, object: str, ids: Sequence[str]) -> Mapping[str, Record | Absent]:
         """Return what each id is now, two hundred to a call."""
         entry, columns = self.entry(object), self.columns(object)
-        found: dict[str, Record | Absent] = {i: Absent(RecordKey(object, i), how="no Tryton id") for i in ids}
+        found: dict[str, Record | Absent] = {
+            i: Absent(RecordKey(object, i), how="no Tryton id") for i in ids if not _ID.fullmatch(i)
+        }
         wanted = [i for i in dict.fromkeys(ids) if _ID.fullmatch(i)]
         for start in range(0, len(wanted), _IN):
             part = wanted[start : start + _IN]
-            rows = {str(r["id"]): r for r in self._read(entry, [["id", "in", [int(i) for i in part]]], _IN)}
-            for id in part:
-                key = RecordKey(object, id)
-                found[id] = self.record(entry, columns, rows[id]) if id in rows else Absent(key, how="search is empty")
+            rows = self._by_id(entry, part)
+            found |= {id: self.record(entry, columns, row) for id, row in rows.items()}
+            if entry.name not in self._unlisted:
+                found |= {id: Absent(RecordKey(object, id), how="search is empty") for id in part if id not in rows}
         return self._whole(entry, found) if self.with_files else found
 
     def children(self, object: str, ids: Sequence[str]) -> Sequence[Link]:
@@ -263,7 +315,9 @@ class TrytonReader(VendorReader):
         """Yield rows whose ``column`` is one of ``ids``, by foreign key or by text reference."""
         return self._rows(child, column, ids, [])
 
-    def _rows(self, child: ObjectMapping, column: str, ids: Sequence[str], more: list[Any]) -> Iterator[Row]:
+    def _rows(
+        self, child: ObjectMapping, column: str, ids: Sequence[str], more: list[Any], names: Sequence[str] = ()
+    ) -> Iterator[dict[str, Any]]:
         wanted = [i for i in ids if _ID.fullmatch(i)]
         kind = self.kinds(child).get(column, {}).get("type")
         model = self.entry(child.parents[column]).source
@@ -271,7 +325,9 @@ class TrytonReader(VendorReader):
             part = wanted[start : start + _IN]
             values: list[Any] = [f"{model},{i}" for i in part] if kind == "reference" else [int(i) for i in part]
             last = 0
-            while rows := self._read(child, [[column, "in", values], ["id", ">", last], *more], PAGE):
+            while rows := self.search(
+                child, [[column, "in", values], ["id", ">", last], *more], PAGE, names or self.names(child)
+            ):
                 yield from rows
                 last = int(rows[-1]["id"])
 

@@ -39,15 +39,11 @@ class TrytonChanges(Changes):
 
     def sweep(self) -> Iterator[Sequence[Swept]]:
         """Yield every id with what is compared, in the order of ids."""
-        last = 0
-        while rows := self.reader.search(self.entry, [["id", ">", last]], SWEEP, self.compared):
-            last = int(rows[-1]["id"])
+        for rows, _ in self.reader.listed(self.entry, 0, SWEEP, self.compared):
             flats = [(str(row["id"]), self.reader.flatten(self.entry, row)) for row in rows]
             yield [Swept(id, tuple(canonical_text(flat.get(name)) for name in self.compared)) for id, flat in flats]
 
     def read(self, ids: Sequence[str]) -> Iterator[Sequence[Record]]:
         """Yield the records of ids."""
-        columns = self.reader.columns(self.entry.name)
         for part in some(list(ids), _IN):
-            rows = self.reader.search(self.entry, [["id", "in", [int(i) for i in part]]], _IN, self.reader.names(self.entry))
-            yield [self.reader.record(self.entry, columns, row) for row in rows]
+            yield [r for r in self.reader.fetch(self.entry.name, part).values() if isinstance(r, Record)]

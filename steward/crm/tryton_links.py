@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from steward.crm.mapping import ObjectMapping
+from steward.errors import DeniedError
+from steward.messages import N_
 from steward.records import Link, RecordKey
 
 if TYPE_CHECKING:
@@ -72,20 +74,31 @@ class Referrers:
         Raises
         ------
         DeniedError
-            A model cannot be asked, so nobody knows.
+            A model cannot be asked, so nobody knows; only where somebody must.
         """
-        reader = self._reader
         wanted = set(ids)
         for model, name, text in self.of(entry):
             for start in range(0, len(ids), _IN):
                 values: list[Any] = [f"{entry.source},{i}" if text else int(i) for i in ids[start : start + _IN]]
                 asked = [[[name, "in", values]], 0, _MOST, [["id", "ASC"]], [name]]
-                for row in reader.api.ask(f"model.{model}.search_read", asked) or ():
+                for row in self._rows(model, asked):
                     said = row.get(name)
                     for one in said if isinstance(said, list) else [said]:
                         parent = str(one).rpartition(",")[2]
                         if parent in wanted:
                             yield Link(RecordKey(model, str(row["id"])), name, RecordKey(entry.name, parent))
+
+    def _rows(self, model: str, asked: list[Any]) -> Sequence[Mapping[str, Any]]:
+        try:
+            return self._reader.api.ask(f"model.{model}.search_read", asked) or ()
+        except DeniedError:
+            if not self._reader.must_know:
+                return ()
+            raise DeniedError(
+                N_("Whether {model} refers to a record cannot be asked with this credential."),
+                next_step=N_("Give the executor's user the right to read {model}, or map it."),
+                model=model,
+            ) from None
 
 
 def _stored(field: Mapping[str, Any], kind: str) -> bool:
