@@ -703,6 +703,20 @@ def test_activities_of_the_system_are_never_deleted_or_made(hand: Open) -> None:
     assert ask.apply([back])[work.seq].code == "read_only" and ask.sent() == []
 
 
+@pytest.mark.parametrize("habit", ["changed", "ignored"])
+@pytest.mark.parametrize("soft", [False, True], ids=["for good", "marked"])
+def test_a_child_that_an_update_does_not_move_keeps_the_loser(hand: Open, box: Sandbox, habit: str, soft: bool) -> None:
+    box.state.switches.turn({"parent_by_update": habit})
+    ask = hand(soft=soft)
+    survivor, loser = ask.people.new("people", name="Ada"), ask.people.new("people", name="Ada B")
+    task = ask.people.new("tasks", name="Call", related_resource={"id": int(loser), "type": "person"})
+    work = ask.work(loser, "merge_into", target=survivor)
+    state = applied(ask, work, ask.units(work))
+    assert (state == "done", ask.live(loser), led(ask.there("task", task))) == {
+        "changed": (True, False, survivor), "ignored": (False, True, loser)
+    }[habit]  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", ["cut_before", "cut_after"])
 @pytest.mark.parametrize("soft", [False, True], ids=["for good", "marked"])
 @pytest.mark.parametrize("at", range(5))

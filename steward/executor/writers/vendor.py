@@ -250,7 +250,7 @@ class VendorWriter(VendorLook, ABC):
                 if effect.op != "insert":
                     self._look_again([effect.before.key])
                     self._compare(effect)
-                if effect.op in ("delete", "bin") and len(unit.effects) > 1:
+                if len(unit.effects) > 1 and self._goes(effect, unit):
                     self._none_refers(effect, unit)
                 self._hook("vendor.call")
                 new = self._call(effect)
@@ -348,11 +348,26 @@ class VendorWriter(VendorLook, ABC):
         if now != content(effect.before.fields, self.moving(key.object)):
             raise Refused("changed", Answer.CHANGED)
 
+    def _goes(self, effect: Effect, unit: Unit) -> bool:
+        """Say whether a step takes away a record from which children were led elsewhere, be it by a mark."""
+        if effect.op in ("delete", "bin"):
+            return True
+        mark = self.mapping.objects[effect.before.key.object].soft_delete
+        return (
+            unit.works[0].action == "merge_into"
+            and effect.role == "item"
+            and effect.op == "update"
+            and mark is not None
+            and mark.column in effect.changes
+        )
+
     def _none_refers(self, effect: Effect, unit: Unit) -> None:
-        """Ask that nothing refers any more to what goes now, but what goes with it."""
+        """Ask that nothing refers any more to what goes now, but what goes with it, and what was reviewed to stay below it."""
         key = effect.before.key
-        going = {e.before.key for e in unit.effects if e.op in ("delete", "bin")}
-        if any(link.child not in going for link in self.reader.children(key.object, [key.id])):
+        going = {e.before.key for e in unit.effects if self._goes(e, unit)}
+        kept = {(r.object, r.field) for w in unit.works for r in w.related if r.rule == "keep"}
+        left = [x for x in self.reader.children(key.object, [key.id]) if x.child not in going]
+        if any((x.child.object, x.field) not in kept for x in left):
             raise Refused("children_changed", Answer.CHANGED)
 
     # steps ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "second_delete": ("404", "200"),
     "tags": ("replace", "add"),
     "custom_fields": ("merge", "replace"),
+    "parent_by_update": ("changed", "ignored"),
     "hidden": ("404", "403"),
     "link_entity_type": ("plural", "singular"),
 }
@@ -62,6 +63,8 @@ class Switches:
         ``replace`` or ``add``: what an update does with the tags it names.
     custom_fields : str
         ``merge`` or ``replace``: what an update does with the custom fields it does not name.
+    parent_by_update : str
+        ``changed`` or ``ignored``: what an update does with a task's ``related_resource`` and an activity's ``parent``.
     stubs_in_search : bool
         Whether search lists deleted activities as stubs.
     keep_given_dates : bool
@@ -95,6 +98,7 @@ class Switches:
     second_delete: str = "404"
     tags: str = "replace"
     custom_fields: str = "merge"
+    parent_by_update: str = "changed"
     stubs_in_search: bool = False
     keep_given_dates: bool = False
     links_both_ways: bool = False

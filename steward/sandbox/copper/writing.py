@@ -101,6 +101,8 @@ def update(state: State, kind: str, id_: int, body: Body) -> Body | None:
             named = {one["custom_field_definition_id"] for one in changes["custom_fields"]}
             values = {number: value if number in named else None for number, value in values.items()}
         changes["custom_fields"] = [{"custom_field_definition_id": n, "value": value} for n, value in values.items()]
+    if state.switches.parent_by_update == "ignored":
+        changes = {key: value for key, value in changes.items() if key not in ("related_resource", "parent")}
     if "tags" in changes and state.switches.tags == "add":
         changes["tags"] = list(dict.fromkeys([*held["tags"], *changes["tags"]]))
     return state.change(kind, id_, changes)
