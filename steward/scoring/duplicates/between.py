@@ -24,7 +24,7 @@ from steward.scoring.duplicates.explain import read_weights, sentence, weights_j
 from steward.scoring.duplicates.link import LinkResult, link
 from steward.scoring.duplicates.own import has_own_levels
 from steward.scoring.duplicates.plan import LeftOut, Plan
-from steward.scoring.duplicates.profile import Choice, Proposal, _column_kind, _fields, choose_rules, header_words
+from steward.scoring.duplicates.profile import Choice, Proposal, _fields, choose_rules, header_words, read_columns
 
 SOURCE = "__source"
 ID = "__id"
@@ -286,16 +286,8 @@ def align(left: Side, right: Side) -> tuple[list[Field], list[LeftOut]]:
     out: list[LeftOut] = []
     sides: list[list[Field]] = []
     for side in (left, right):
-        found: dict[str, list[str]] = {}
-        for name in side.frame.columns:
-            if name == side.ids or name.startswith("__"):
-                continue
-            values = side.frame[name].cast(pl.String).str.strip_chars().replace("", None)
-            kind, reason = _column_kind(name, values, max(side.frame.height, 1), side.role, side.references)
-            if kind is None:
-                out.append(LeftOut("column", f"{side.name}: {name}", reason))
-            else:
-                found.setdefault(kind, []).append(name)
+        found, choices = read_columns(side.frame, {side.ids}, side.role, side.references)
+        out += [LeftOut("column", f"{side.name}: {c.column}", c.reason) for c in choices if not c.used_as]
         sides.append(_fields(side.frame, found, []))
     fields: list[Field] = []
     ours, theirs = list(sides[0]), list(sides[1])

@@ -1,6 +1,6 @@
 """A proposal for a table never seen: fields, kinds and blocking rules, each with its reason, and what was left out and why.
 
-Headers are read as words in English, German and Chinese; where a header says nothing, the contents decide. Rules are all
+Headers are read first (``headers``); where one says nothing, the contents decide. Rules are all
 sensible combinations of what was found, with their pairs counted before anything runs; one that would explode is refused
 and a narrower one takes its place.
 
@@ -10,7 +10,7 @@ Left to others: running the definition (``link``).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -19,67 +19,13 @@ from steward.scoring.duplicates.birthdays import birth_parts, lie_like_birthdays
 from steward.scoring.duplicates.blocks import block_sizes, expected_pairs, rule_key
 from steward.scoring.duplicates.columns import Table, build
 from steward.scoring.duplicates.definition import Definition, Field, Rule
+from steward.scoring.duplicates.headers import header_kind as header_kind
+from steward.scoring.duplicates.headers import header_words as header_words
 from steward.scoring.duplicates.standard import LONGEST, date_text
 from steward.scoring.duplicates.words import HAN_LEGAL_FORMS, LEGAL_FORMS
 
 EVERY_PAIR_UP_TO = 1_600
 """Rows up to which every pair is compared: no blocking rule can then lose one."""
-
-_HEADERS: tuple[tuple[str, str], ...] = (
-    ("skip", r"\b(type|typ|art|title|titel|position|salutation|anrede|job|role|rolle|funktion)$|\b(passport|licen[cs]e|licen[cs]es|id) (country|state)\b"),
-    ("skip", r"\b(created|updated|modified|deleted|timestamp|version|row version|erstellt|geandert|synced|last (login|seen|activity|visit|contacted|follow|followed|touched)|"
-             r"letzte (anderung|aktivitat)|geandert am|angelegt( am)?|anderungsdatum|maiden name|geburtsname|anzahl|count|amount|total|revenue|price|umsatz|betrag|score|status|stage|phase|note|notes|notiz|description|beschreibung|"
-             r"comment|comments|bemerkung|bemerkungen|kommentar|password|hash|uuid|guid|url|photo|picture|创建.*|更新.*|修改.*|备注|描述|金额|状态|阶段|数量)\b"),
-    ("email", r"\b(e ?mail|mail|email address|e ?mail ?adresse|mailadresse|电子邮件|邮箱|电邮|电子邮箱)\b"),
-    ("phone", r"\b(phone|telephone|tel|mobile|cell|fax|telefon|handy|mobil|phone number|\w*(telefon|handy|mobil|mobilfunk|fax|ruf|festnetz)(nummer|nr)|"
-              r"mobiltelefon|festnetz|"
-              r"电话|手机|手机号|联系电话|传真|电话号码|手机号码)\b"),
-    ("birthdate", r"\b(dob|birth ?date|date of birth|birth ?day|geburtsdatum|geburtstag|geb ?dat(um)?|geb|geboren( am)?|出生日期|生日)\b"),
-    ("postcode", r"\b(zip|zip code|zipcode|post ?code|postal ?code|plz|postleitzahl|邮编|邮政编码)\b"),
-    ("domain", r"\b(web ?site|domain|home ?page|webseite|web|internet|internetadresse|网站|网址|域名)\b"),
-    ("person", r"\b(first|given|fore)( ?name)? (and )?(last|sur|family)( ?name)?\b"),
-    ("given", r"\b(first ?name|given ?name|fore ?name|vorname|rufname|name first|first|given|fname|名字)\b"),
-    ("family", r"\b(last ?name|sur ?name|family ?name|nach ?name|familien ?name|zuname|name last|last|lname|姓氏)\b"),
-    ("middle", r"\b(middle ?name|name middle|middle|zweiter vorname)\b"),
-    ("native", r"\b(native name( full)?|中文名|中文姓名|姓名|联系人|客户姓名)\b"),
-    ("company", r"\b(company( name)?|account name|organi[sz]ation( name)?|org( name)?|name org|firma|firmenname|unternehmen|unternehmensname|arbeitgeber|employer|"
-                r"business( name)?|legal name|kunde|公司|公司名称|企业名称|单位|单位名称|客户名称|企业|secondary name org)\b"),
-    ("address", r"\b(address( line)?( ?\d)?|addr( full| line ?\d?)?|street|billing street|mailing street|strasse|str|\w*anschrift|\w*adresse|hausnr|"
-                r"hausnummer|house number|street number|suburb|地址|详细地址|街道|住址)\b"),
-    ("city", r"\b(city|town|birth ?place|place of birth|geburtsort|ort|stadt|wohnort|locality|城市|市|所在城市)\b"),
-    ("category", r"\b(state|province|region|country|land|bundesland|gender|sex|geschlecht|nationality|county|省|省份|国家|性别|地区)\b"),
-    ("identifier", r"\b(ssn( number)?|social security( number)?|soc sec id|passport( number)?|tax ?id( number)?|vat( id| number| no)?|ust ?id( nr)?|steuernummer|"
-                   r"registration (no|number|nr)|reg no|hrb|handelsregister(nummer)?|company number|duns|u ?st ?id( ?nr)?|umsatzsteuer id|"
-                   r"drivers? licen[cs]e( number)?|national id( number)?|lei( number)?|(customer|member|account|client|loyalty) (no|number|nr|ref|reference)|(kunden|mitglieds|debitoren) ?(nummer|nr)|kd ?nr|iban|"
-                   r"身份证|身份证号|税号|统一社会信用代码|护照号)\b"),
-    ("person", r"\b((full|contact|customer|person|display|client|lead) ?name|name full|primary name( full)?|contact|ansprechpartner|kontakt|kontaktperson|kontaktname)\b"),
-    ("name", r"\b(name|kundenname|kunde name|debitor|名称|名)\b"),
-    ("skip", r"\b(title|titel|salutation|anrede|position|job|department|abteilung|industry|branche|source|owner|type|category|lang|language|"
-             r"sprache|职位|称呼|行业|部门|来源)\b"),
-)  # fmt: skip
-
-_HAN_HEADERS: tuple[tuple[str, str], ...] = (
-    ("email", r"邮箱|邮件|电邮|e ?mail"),
-    ("postcode", r"邮编|邮政编码"),
-    (
-        "skip",
-        r"备注|描述|创建|更新|修改|时间|金额|状态|阶段|数量|来源|行业|职务|职位|部门|负责人|称呼|称谓|业务员|等级|类型|类别|积分|密码|头像|跟进|标签|归属",
-    ),
-    ("phone", r"手机|电话|传真|座机|固话"),
-    ("city", r"出生地|籍贯"),
-    ("birthdate", r"生日|出生"),
-    ("identifier", r"身份证|证件号|信用代码|税号|纳税人|执照号|护照|微信|qq|编号|卡号"),
-    ("domain", r"网址|官网|网站|域名|主页"),
-    ("address", r"地址|街道|住址"),
-    ("category", r"省|国家|国籍|性别|地区|区县|^区$|^县$"),
-    ("city", r"城市|^市$|所在市|地级市"),
-    ("family", r"^姓$|姓氏"),
-    ("given", r"名字|^名$"),
-    ("native", r"联系人|姓名|法人|法定代表人|经办人"),
-    ("company", r"公司|企业|单位|客户名|机构|供应商|商户|店名"),
-    ("name", r"名称|名$|^客户$"),
-)
-"""Chinese headers are read by what they hold, since no space parts their words: 公司联系地址 is an address."""
 
 _RECORD_NUMBER = r"\b(customer|member|account|client|loyalty|kunden|mitglieds|debitoren|kd)|编号|卡号"
 """Numbers that the system gives, one a record as a rule; a person's own papers tell people apart even where none is shared."""
@@ -114,27 +60,6 @@ class Proposal:
     definition: Definition
     columns: list[Choice] = field(default_factory=list)
     rules: list[RuleChoice] = field(default_factory=list)
-
-
-def header_words(name: str) -> str:
-    """Return a header as lower-case words: ``npe4__LastName__c`` becomes ``last name``."""
-    text = re.sub(r"^(npe?\d*|npsp|sf)\w*?__|__(c|pc)$", "", name)
-    text = re.sub(r"(?<=[a-zäöüß])(?=\d)|(?<=[a-zäöüß0-9])(?=[A-ZÄÖÜ])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
-    text = re.sub(r"[^\w\u4e00-\u9fff]+|_", " ", text).lower()
-    text = text.translate(str.maketrans("äöüß", "aous")).replace("strase", "strasse")
-    return " ".join(text.split())
-
-
-def header_kind(name: str) -> str | None:
-    """Return the kind that a header names; None where it names none."""
-    words = header_words(name)
-    for kind, pattern in _HAN_HEADERS if re.search("[\u4e00-\u9fff]", words) else ():
-        if re.search(pattern, words):
-            return kind
-    for kind, pattern in _HEADERS:
-        if re.search(pattern, words):
-            return kind
-    return None
 
 
 def _mean(values: pl.Series) -> float:
@@ -191,24 +116,7 @@ def propose(
     references : sequence of str
         Columns that refer to other objects, and technical columns of the mapping.
     """
-    choices: list[Choice] = []
-    found: dict[str, list[str]] = {}
-    n = max(frame.height, 1)
-    open_ = {c: header_words(c) for c in frame.columns if c not in (ids, source, *references)}
-    born = birth_parts(open_, frame)
-    if born:
-        found["born" if len(born) > 1 else "category"] = list(born.values())
-        choices += [Choice(c, "birthdate" if len(born) > 1 else "category", f"{part} of birth") for part, c in born.items()]
-    for name in frame.columns:
-        if name in (ids, source, *born.values()) or name.startswith("__"):
-            continue
-        values = frame[name].cast(pl.String).str.strip_chars().replace("", None)
-        kind, reason = _column_kind(name, values, n, role, references)
-        if kind is None:
-            choices.append(Choice(name, "", reason))
-        else:
-            found.setdefault(kind, []).append(name)
-            choices.append(Choice(name, kind, reason))
+    found, choices = read_columns(frame, {ids, source}, role, references)
     fields = _fields(frame, found, choices)
     definition = Definition(tuple(fields), (Rule(()),))
     proposal = Proposal(definition, choices)
@@ -219,8 +127,36 @@ def propose(
     return proposal
 
 
-def _column_kind(name: str, values: pl.Series, n: int, role: str | None, references: Sequence[str]) -> tuple[str | None, str]:
-    """Return the kind of a column and why, or None and why not."""
+def read_columns(
+    frame: pl.DataFrame, apart: Collection[str | None], role: str | None, references: Sequence[str]
+) -> tuple[dict[str, list[str]], list[Choice]]:
+    """Return the columns of each kind, and what became of every column; those in ``apart`` are not looked at."""
+    choices: list[Choice] = []
+    found: dict[str, list[str]] = {}
+    n = max(frame.height, 1)
+    open_ = {c: header_words(c) for c in frame.columns if c not in apart and c not in references}
+    born = birth_parts(open_, frame)
+    if born:
+        found["born" if len(born) > 1 else "category"] = list(born.values())
+        choices += [Choice(c, "birthdate" if len(born) > 1 else "category", f"{part} of birth") for part, c in born.items()]
+    beside = {header_kind(c) for c in open_}
+    for name in frame.columns:
+        if name in apart or name in born.values() or name.startswith("__"):
+            continue
+        values = frame[name].cast(pl.String).str.strip_chars().replace("", None)
+        kind, reason = _column_kind(name, values, n, role, references, beside)
+        if kind is None:
+            choices.append(Choice(name, "", reason))
+        else:
+            found.setdefault(kind, []).append(name)
+            choices.append(Choice(name, kind, reason))
+    return found, choices
+
+
+def _column_kind(
+    name: str, values: pl.Series, n: int, role: str | None, references: Sequence[str], beside: set[str | None]
+) -> tuple[str | None, str]:
+    """Return the kind of a column and why, or None and why not; ``beside`` are the kinds that the table's headers name."""
     filled = n - values.null_count()
     if filled == 0:
         return None, "empty"
@@ -236,6 +172,10 @@ def _column_kind(name: str, values: pl.Series, n: int, role: str | None, referen
         return None, "says nothing about who the customer is"
     if re.search(r"\bid$", words) and named not in ("identifier",):
         return None, "an id that refers elsewhere"
+    if named == "name" and len(beside & {"given", "family"}) == 1 and _mean(~values.str.contains(r"\S \S+ \S|,")) > 0.8:
+        other = "family" if "given" in beside else "given"  # Vorname, Name; nombre, apellidos
+        if other == "given" or _mean(~values.str.contains(" ", literal=True)) > 0.6:
+            return other, f"header says name, beside a column of the other half: {other}"
     if named == "name":
         named = _name_kind(values, role)
         return named, "header says name, contents say " + named
