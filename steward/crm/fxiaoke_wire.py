@@ -29,8 +29,9 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "who_voided": ("doubted", "stamped"),
     "empties": ("null", "empty"),
     "stops_users": ("no", "edit"),
+    "calls_per_20_seconds": (),
 }
-"""Switches of a profile and their values, the careful one first."""
+"""Switches of a profile and their values, the careful one first; the last is a number, where the vendor has agreed to more."""
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -66,11 +67,15 @@ class FxiaokeApi:
         missing = {"app_id", "app_secret", "permanent_code", "user_id"} - self._secrets.keys()
         if missing:
             raise UsageError(N_("The Fxiaoke credential lacks: {missing}."), missing=", ".join(sorted(missing)))
-        self._body_style = switches(profile, OPTIONS)["style"] == "body"
+        said = switches(profile, OPTIONS)
+        self._body_style = said["style"] == "body"
+        calls = said["calls_per_20_seconds"] or "100"
+        if not calls.isdecimal() or not 0 < int(calls) <= 1_000_000:
+            raise UsageError(N_("{name} is a number of calls."), name="calls_per_20_seconds")
         self._lock = threading.Lock()
         self._token, self.enterprise = "", ""
         self.acts_as = self._secrets["user_id"].reveal().decode()
-        limits = (Limit(100, 20.0, "*"),)
+        limits = (Limit(int(calls), 20.0, "*"),)
         real: dict[str, Any] = {} if clock is None else {"clock": clock}
         where = address(profile, ADDRESS)
         self._door = Wire(

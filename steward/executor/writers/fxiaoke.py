@@ -62,6 +62,7 @@ class FxiaokeWriter(VendorWriter):
         self._states: dict[RecordKey, str] = {}
         self._went: dict[RecordKey, Record | Absent] = {}
         self._sure: set[RecordKey] = set()
+        self._left: dict[str, bool] = {}
 
     @property
     def me(self) -> str:
@@ -122,6 +123,7 @@ class FxiaokeWriter(VendorWriter):
     def apply(self, units: Sequence[Unit], *, manifest: str, attempt: int) -> Mapping[int, Result]:
         """Make units; a change of the owner beside other columns is a step of its own."""
         self._went.clear()
+        self._left.clear()
         return super().apply([self._prepared(u) for u in units], manifest=manifest, attempt=attempt)
 
     def go_on(self, units: Sequence[Unit], *, manifest: str) -> Mapping[int, Result]:
@@ -144,6 +146,8 @@ class FxiaokeWriter(VendorWriter):
                 changes = {n: payload.as_read(kinds.get(n, ""), n, v) for n, v in effect.changes.items()}
             except ValueError:
                 changes = dict(effect.changes)  # refused with its own code when its turn comes
+            if effect.op == "insert" and self._has_left(entry, effect.after().get("owner")):
+                changes["owner"] = None  # no record is made in the name of somebody who has left; it becomes ours
             effect = replace(effect, changes=changes)
             if effect.op == "update" and "owner" in changes and len(changes) > 1:
                 rest = {n: v for n, v in changes.items() if n != "owner"}
@@ -152,6 +156,16 @@ class FxiaokeWriter(VendorWriter):
                 effect = replace(effect, before=half, changes={"owner": changes["owner"]})
             effects.append(effect)
         return replace(unit, effects=tuple(effects))
+
+    def _has_left(self, entry: ObjectMapping, owner: object) -> bool:
+        """Say whether an owner is a stopped employee (停用员工), or none at all, as far as employees are mapped and shown."""
+        users = self.mapping.objects.get(entry.parents.get("owner", ""))
+        if users is None or users.source != "PersonnelObj" or not isinstance(owner, str):
+            return False
+        if owner not in self._left:
+            found = self._see(users, owner)
+            self._left[owner] = isinstance(found, Absent) or (isinstance(found, Record) and found.fields.get("status") == "1")
+        return self._left[owner]
 
     # calls ------------------------------------------------------------------------------------------------------
 

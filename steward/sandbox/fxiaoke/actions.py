@@ -149,7 +149,7 @@ def _stored(world: World, kind: str, value: object) -> object:
         return None
     if kind in PEOPLE:
         return _numbers(world, value)
-    lists, moments = ("select_many", "file_attachment"), ("date", "date_time")
+    lists, moments = ("select_many", "file_attachment", "department"), ("date", "date_time")
     if (kind in lists) != isinstance(value, list) or (kind in moments) != (type(value) is int):
         raise Refusal(BAD_PARAMETER)
     if kind == "true_or_false" and not isinstance(value, bool):
