@@ -67,13 +67,20 @@ def profile(address: str, **options: str) -> Profile:
 
 
 def open_writer(
-    address: str, steps: StepLog, *, clock: WireClock, mapping: CrmMapping | None = None, hook: Hook = no_hook, **options: str
+    address: str,
+    steps: StepLog,
+    *,
+    clock: WireClock,
+    mapping: CrmMapping | None = None,
+    hook: Hook = no_hook,
+    kind: type[ZohoWriter] = ZohoWriter,
+    **options: str,
 ) -> ZohoWriter:
     """Open a writer whose every answer is held against the vendor's contract."""
     reader = ZohoReader(
         profile(address, **options), mapping or parse_mapping(mapping_text()), write=True, clock=clock, transport=Watched()
     )
-    return ZohoWriter(reader, steps, hook=hook)
+    return kind(reader, steps, hook=hook)
 
 
 @dataclass
