@@ -569,3 +569,140 @@ def test_the_manual_names_every_switch_fault_and_lever() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "sandbox-fxiaoke.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z_]+)`", text))
     assert Switches().shown().keys() | set(FAULTS) | {"edit", "erase", "clock", "records", "requests"} <= named
+
+
+# ------------------------------------------------------------------------------------------------ what writing needs
+
+
+NORMAL = [{"field_name": "life_status", "operator": "EQ", "field_values": ["normal"]}]
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    return {"dataObjectApiName": "AccountObj", **fields}
+
+
+def test_a_call_that_is_late_takes_effect_when_it_is_let(client: Client) -> None:
+    key = client.first(filters=NORMAL)[0]
+    client.control("faults", kind="late", path="data/update|data/invalid")
+    with pytest.raises(httpx.HTTPError):
+        client.act("invalid", "AccountObj", key)
+    assert client.stored("AccountObj")[key]["life_status"] == "normal"
+    assert client.control("late") == {"applied": 1, "refused": 0}
+    assert client.stored("AccountObj")[key]["life_status"] == "invalid"
+    client.control("faults", kind="late", path="data/invalid")
+    with pytest.raises(httpx.HTTPError):
+        client.act("invalid", "AccountObj", key)
+    assert client.control("late") == {"applied": 0, "refused": 1}
+
+
+def test_a_page_may_be_answered_after_the_change(client: Client) -> None:
+    key = client.first(filters=NORMAL)[0]
+    client.control("faults", kind="html_after", path="data/invalid")
+    with pytest.raises(ValueError):
+        client.act("invalid", "AccountObj", key)
+    assert client.stored("AccountObj")[key]["life_status"] == "invalid"
+
+
+def test_somebody_voids_recovers_and_deletes(client: Client) -> None:
+    key = client.first(filters=NORMAL)[0]
+    for verb, status in (("void", "invalid"), ("recover", "normal"), ("void", "invalid")):
+        client.control("act", verb=verb, object="AccountObj", id=key)
+        assert client.stored("AccountObj")[key]["life_status"] == status
+    client.control("act", verb="delete", object="AccountObj", id=key)
+    assert key not in client.stored("AccountObj")
+    assert client.http.post("/_control/act", json={"verb": "void", "object": "AccountObj", "id": key}).status_code == 400
+
+
+def test_a_query_that_lags_shows_what_was(client: Client) -> None:
+    key, other = client.first(n=2, filters=NORMAL)
+    client.control("switches", query_lags=True)
+    client.control("edit", object="AccountObj", id=key, fields={"name": "Newer"})
+    client.control("erase", object="AccountObj", id=other)
+    rows = {r["_id"]: r for r in client.query("AccountObj")["data"]["dataList"]}
+    assert rows[key]["name"] != "Newer" and other in rows
+    assert client.get("AccountObj", key)["data"]["name"] == "Newer" and client.get("AccountObj", other)["errorCode"] == 900404
+    client.control("switches", query_lags=False)
+    rows = {r["_id"]: r for r in client.query("AccountObj")["data"]["dataList"]}
+    assert rows[key]["name"] == "Newer" and other not in rows
+
+
+def test_workflows_and_approvals_run_unless_they_are_turned_off(client: Client) -> None:
+    client.control("switches", approval_on_edit=True)
+    key = client.first(filters=NORMAL)[0]
+    off = {"triggerWorkFlow": False, "triggerApprovalFlow": False}
+    assert client.call(V2 + "update", {"object_data": given(_id=key, name="Off")}, **off)["errorCode"] == 0
+    assert client.stored("AccountObj")[key]["name"] == "Off"
+    assert client.call(V2 + "update", {"object_data": given(_id=key, name="On")})["errorCode"] == 0
+    doc = client.stored("AccountObj")[key]
+    assert (doc["name"], doc["life_status"]) == ("Off", "in_change")
+    new = client.call(V2 + "create", {"object_data": given(name="New")})["dataId"]
+    assert client.stored("AccountObj")[new]["life_status"] == "under_review"
+
+
+@pytest.mark.parametrize(("switch", "value"), [("null", None), ("empty", "")])
+def test_what_empties_a_field_is_a_switch(client: Client, switch: str, value: Any) -> None:
+    client.control("switches", null_clears=switch)
+    key = client.first(filters=NORMAL)[0]
+    client.control("edit", object="AccountObj", id=key, fields={"tel": "+49 1"})
+    client.call(V2 + "update", {"object_data": given(_id=key, tel=value)})
+    assert client.stored("AccountObj")[key]["tel"] is None
+    client.control("switches", null_clears="empty")
+    client.control("edit", object="AccountObj", id=key, fields={"tel": "+49 1"})
+    client.call(V2 + "update", {"object_data": given(_id=key, tel=None)})
+    assert client.stored("AccountObj")[key]["tel"] == "+49 1"
+
+
+def test_values_of_a_wrong_type_are_refused(client: Client) -> None:
+    key = client.first("ContactObj")[0]
+    for name, value in (
+        ("date_of_birth", "2001-01-01"),
+        ("interests__c", "news"),
+        ("helpers__c", "1000"),
+        ("legal_hold__c", "yes"),
+    ):
+        code = client.call(V2 + "update", {"object_data": {"dataObjectApiName": "ContactObj", "_id": key, name: value}})[
+            "errorCode"
+        ]
+        assert code == 15002, name
+
+
+def test_a_list_holds_twenty_and_get_may_hide_what_is_voided(client: Client) -> None:
+    keys = client.first(n=21, filters=NORMAL)
+    for key in keys:
+        assert client.act("invalid", "AccountObj", key) == 0
+    client.control("clock", advance=60)
+    assert client.act("recover", "AccountObj", keys) == 15002 and client.act("recover", "AccountObj", keys[1:]) == 0
+    assert client.get("AccountObj", keys[0])["data"]["life_status"] == "invalid"
+    client.control("switches", get_shows_voided=False)
+    assert client.get("AccountObj", keys[0])["errorCode"] == 900404
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_whether_a_void_stamps_the_editor_is_a_switch(client: Client, names: bool) -> None:
+    client.control("switches", void_names=names)
+    key = client.first(filters=NORMAL)[0]
+    client.control("edit", object="AccountObj", id=key, fields={"tel": "1"})
+    before = client.stored("AccountObj")[key]["last_modified_by"]
+    client.act("invalid", "AccountObj", key)
+    assert client.stored("AccountObj")[key]["last_modified_by"] == (["1000"] if names else before)
+
+
+def test_what_create_keeps_and_tells_is_a_switch(client: Client) -> None:
+    client.control("switches", specified_time_is_change=True, create_tells_id=False, rewrites_numbers=True)
+    before = set(client.stored("AccountObj"))
+    answer = client.call(
+        V2 + "create", {"object_data": given(name="New", create_time=1, employees__c="7")}, hasSpecifyTime=True
+    )
+    (new,) = set(client.stored("AccountObj")) - before
+    doc = client.stored("AccountObj")[new]
+    assert "dataId" not in answer and (doc["create_time"], doc["last_modified_time"], doc["employees__c"]) == (1, 1, "7.00")
+
+
+def test_an_employee_is_stopped_by_an_update_where_the_tenant_lets_it(client: Client) -> None:
+    person = next(d for d in client.stored("PersonnelObj").values() if d["status"] == "0" and d["user_id"] != "1000")
+    data = {"object_data": {"dataObjectApiName": "PersonnelObj", "_id": person["_id"], "status": "1"}}
+    assert client.call(V2 + "update", data)["errorCode"] == 900403
+    client.control("switches", personnel_editable=True)
+    assert client.call(V2 + "update", data)["errorCode"] == 0
+    users = client.call("/cgi/user/list", None, departmentId=999999)["userList"]
+    assert sum(u["isStop"] for u in users) >= 1
