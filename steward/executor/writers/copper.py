@@ -203,6 +203,12 @@ class CopperWriter(VendorWriter):
             return {w.seq: Result(Answer.CHANGED, "children_changed") for w in unit.works}
         return super()._together(units)
 
+    def _none_refers(self, effect: Effect, unit: Unit) -> None:
+        """Ask as the base does, and look at the record once more: asking took several calls."""
+        super()._none_refers(effect, unit)
+        self._look_again([effect.before.key])
+        self._compare(effect)
+
     def _hangs(self, key: RecordKey) -> bool:
         if self.mapping.objects[key.object].source in ("users", "activities"):
             return False
