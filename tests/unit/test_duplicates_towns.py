@@ -59,3 +59,17 @@ def test_neighbours_of_one_given_name_are_not_taken_for_customers_who_changed_th
     right = {tuple(t) for t in true}
     assert found.model is not None and found.model.related_odds[found.model.related_names.index("town")] > 10
     assert len(merged & right) >= 0.9 * len(right) and len(merged - right) <= 0.05 * len(right)
+
+
+def test_what_people_of_one_town_share_is_read_from_the_table() -> None:
+    frame, _ = _people(1500, 3, TOWNS)
+    fields = tuple(Field(c, k, (c,)) for c, k in (("last_name", "family"), ("city", "city"), ("postcode", "postcode")))
+    towns = Towns(build(frame, Definition(fields, (Rule(()),)), ids="id"), np.random.default_rng(1))
+    classes: list[tuple[bool | np.ndarray, ...]] = [(False, True, True), (True, False, False), (True, True, True)]
+    seen = towns.seen(classes, ["town", "namesake", "namesake in town"])
+    assert seen[1] == classes[1] and seen[0][:2] == (False, True) and seen[2][:2] == (True, True)
+    for shared in (seen[0], seen[2]):
+        differs, area, exact = np.asarray(shared[2])
+        assert differs < 0.02 and area > 0.9 and exact == pytest.approx(1 / 90, abs=0.02)
+    few = build(frame.head(3), Definition(fields, (Rule(()),)), ids="id")
+    assert Towns(few, np.random.default_rng(1)).seen(classes, ["town", "namesake", "namesake in town"])[1] == classes[1]

@@ -23,6 +23,11 @@ PAIRS = 40_000
 AT_MOST = 0.5
 """Share of all pairs that live in one town, at most; where nearly everybody does, a town tells nothing."""
 
+ENOUGH = 50
+"""Random pairs of one city from which on they say what its people share."""
+
+IN_TOWN = ("town", "namesake in town")
+
 TURNS = 10
 
 PLACES = frozenset({"city", "postcode", "category"})
@@ -48,9 +53,34 @@ class Towns:
         for f, column in enumerate(table.columns):
             if column.kind.base in PLACES:
                 levels[:, f] = compare_codes(column, column.codes[left], column.codes[right])
+        self.within = self._within(table, levels)
         vectors, _, counts = patterns(levels)
         self.hot, self.counts = one_hot(vectors, self.sizes), counts.astype(np.float64)
         self.found = 0.0
+
+    def _within(self, table: Table, levels: npt.NDArray[np.int8]) -> dict[int, Floats]:
+        """Return how often pairs of one city reach each level of the other fields; nothing where too few were drawn."""
+        cities = [f for f, c in enumerate(table.columns) if c.kind.base == "city"]
+        if not cities:
+            return {}
+        same = levels[:, cities[0]] == table.columns[cities[0]].kind.exact
+        found = {}
+        for f, column in enumerate(table.columns):
+            seen = levels[same, f]
+            seen = seen[seen >= 0]
+            if f != cities[0] and len(seen) >= ENOUGH:
+                counts = np.bincount(seen, minlength=len(column.kind.levels)) + 0.5
+                found[f] = counts / counts.sum()
+        return found
+
+    def seen(self, related: Sequence[tuple[bool | Floats, ...]], labels: Sequence[str]) -> list[tuple[bool | Floats, ...]]:
+        """Return the classes with what people of one town share as the table shows it: a city has more than one postcode."""
+        return [
+            tuple(self.within.get(f, how) if how is True else how for f, how in enumerate(shared))
+            if label in IN_TOWN
+            else shared
+            for shared, label in zip(related, labels, strict=True)
+        ]
 
     def share(self, m: Sequence[Floats], u: Sequence[Floats], town: Sequence[bool | Floats], matches: float = 0.0) -> float:
         """Return the share of all pairs that are strangers of one town under a model; it starts from what it found before.

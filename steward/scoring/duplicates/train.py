@@ -258,6 +258,7 @@ def _without_matches(seen: list[Floats], model: Model, n: int) -> list[Floats]:
 def _fit_once(table: Table, blocks: Blocks, drawn: list[_Sample], towns: Towns, u: list[Floats]) -> Model:
     start = [np.array([level.match_share for level in c.kind.levels]) for c in table.columns]
     related, labels = related_classes(table, u)
+    related = towns.seen(related, labels)
     sizes = [len(c.kind.levels) for c in table.columns]
     positions = {c.field.name: f for f, c in enumerate(table.columns)}
     heard: list[str] = []
