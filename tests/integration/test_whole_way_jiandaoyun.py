@@ -21,7 +21,7 @@ import pytest
 from steward.crm import wire
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import parse_mapping
-from steward.errors import PartialExecutionError
+from steward.errors import BreakerTrippedError, PartialExecutionError
 from steward.executor.ports import SystemClock
 from steward.executor.runner import Executor
 from steward.executor.writers.jiandaoyun_payload import comes_back
@@ -206,7 +206,7 @@ def _under_faults(way: VendorWay, company: Company, run: Callable[[Executor], An
             with Executor(way.path("executor"), clock=Hurried(), hook=hook) as executor:
                 try:
                     return run(executor)
-                except (Died, PartialExecutionError):
+                except (Died, PartialExecutionError, BreakerTrippedError):
                     company.control("late")
         raise AssertionError("it never came to an end")
     finally:

@@ -33,7 +33,7 @@ from steward.executor.writers.jiandaoyun_making import JiandaoyunMaking
 from steward.executor.writers.jiandaoyun_payload import comes_back, settable, wrapped
 from steward.executor.writers.vendor import Refused
 from steward.messages import N_
-from steward.records import Fields, Record, RecordKey, Scalar, canonical_text
+from steward.records import Absent, Fields, Record, RecordKey, Scalar, canonical_text
 
 MOST = 100
 """Records of one batch call."""
@@ -257,16 +257,14 @@ class JiandaoyunWriter(JiandaoyunMaking):
         try:
             said = self._write("v5/app/entry/data/delete", body, "single")
         except Refused as stop:
-            if stop.code == "delete_failed" and isinstance(self._now(record.key), Record):
-                return Result(Answer.REFUSED, stop.code)
-            if stop.code == "delete_failed" and self._now(record.key) is not None:
+            if stop.code == "delete_failed" and isinstance(self._now(record.key), Absent):
                 return Result(Answer.ABSENT, "absent")
             return Result(stop.answer, stop.code)
         if said.get("status") != "success":
             raise OutcomeUnknownError(N_("The CRM's answer does not say what became of a record."))
         return Result(Answer.DONE)
 
-    def _now(self, key: RecordKey) -> object:
+    def _now(self, key: RecordKey) -> Record | Absent | None:
         return self.reader.fetch(key.object, [key.id]).get(key.id)
 
     def _batch(self, entry: ObjectMapping, records: Sequence[Record]) -> dict[str, Result]:
@@ -282,7 +280,8 @@ class JiandaoyunWriter(JiandaoyunMaking):
             return {id: Result(Answer.DONE) for id in by_id}
         # What is gone stays without an answer: by whom, nobody knows. What is there goes by itself, if nobody changed it.
         results: dict[str, Result] = {}
-        for id, found in self.reader.fetch(entry.name, list(by_id)).items():
+        for id in by_id:
+            found = self._now(RecordKey(entry.name, id))
             if not isinstance(found, Record):
                 continue
             if self._content(found) != self._content(by_id[id]):
