@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from steward.crm.fxiaoke import FxiaokeReader
@@ -21,11 +22,13 @@ from steward.executor.ports import Answer, Effect, Unit, Work
 from steward.executor.steps import StepLog
 from steward.executor.writers import fxiaoke_payload as payload
 from steward.executor.writers.fxiaoke import FxiaokeWriter
+from steward.executor.writers.vendor import Refused
 from steward.records import Absent, Record, RecordKey
 from steward.sandbox.fxiaoke import create_app
 from steward.sandbox.fxiaoke.world import Fault, Switches, World
 from tests.conformance.test_executor_writers import MANIFEST, Asked, Killed, restore
 from tests.support.vendor_sandbox import serve
+from tests.support.writer_case import WriterCase
 from tests.support.writer_fxiaoke import CHANGES, OWN_CODE, Opened, open_sandbox, profile
 
 CONTACT = "ContactObj"
@@ -83,8 +86,6 @@ class Box(Asked):
 
 
 def _case(box: Opened) -> Any:
-    from tests.support.writer_case import WriterCase
-
     return WriterCase(
         system="fxiaoke", writer=box.writer, look=box.look, steps=box.steps, mapping=box.mapping, person="contact",
         child=("deal", "contact__c"), text_field="job_title", new_person=lambda text: "", new_child=lambda parent: "",
@@ -364,6 +365,38 @@ def test_a_final_delete_that_is_refused_leaves_the_record_as_it_was(box: Box) ->
     assert (said.answer, said.code) == (Answer.REFUSED, "refused") and not box.voided(id)
 
 
+@pytest.mark.parametrize(
+    ("code", "answer"), [(20020, Answer.REFUSED), (15002, Answer.REFUSED), (OWN_CODE, Answer.REFUSED), (30004, Answer.LATER), (50009, None)]
+)  # fmt: skip
+def test_what_stops_a_list_in_its_middle_leaves_none_voided_and_unsaid(box: Box, code: int, answer: Answer | None) -> None:
+    ids = [box.person(f"Del {n}") for n in range(3)]
+    works = [box.work(i, "hard_delete") for i in ids]
+    units = box.units(*works)
+    box.world.faults[:] = [Fault("code", "data/invalid", code, skip=1)]
+    said = box.apply(units)
+    assert said[works[0].seq].answer is Answer.DONE and box.world.get(CONTACT, ids[0]) is None
+    assert (said[works[1].seq].answer if works[1].seq in said else None) is answer and not box.voided(ids[1])
+    last = said[works[2].seq].answer
+    assert last is (Answer.DONE if answer is Answer.REFUSED else Answer.LATER)
+    assert (box.world.get(CONTACT, ids[2]) is None) == (last is Answer.DONE)
+
+
+@pytest.mark.parametrize("code", [20020, 15002])
+def test_a_final_delete_that_is_denied_is_taken_back(box: Box, code: int) -> None:
+    id = box.person()
+    work, units = box.going(id, "hard_delete")
+    box.world.faults[:] = [Fault("code", "data/delete", code)]
+    assert box.apply(units)[work.seq].answer is Answer.REFUSED and not box.voided(id)
+
+
+def test_a_record_of_somebody_who_has_left_is_made_anew_without_that_owner(box: Box) -> None:
+    stopped = next(str(p["number"]) for p in box.world.employees() if p["stopped"])
+    id, _before, effects = went(box, "hard_delete", owner=[stopped])
+    moved: dict[tuple[str, str], str] = {}
+    assert [a.answer for a in restore(box, effects, moved).values()] == [Answer.DONE]
+    assert box.stored(moved["contact", id])["owner"] == ["1002"]
+
+
 def test_a_final_delete_asked_to_wait_waits(box: Box) -> None:
     id = box.person()
     work, units = box.going(id, "hard_delete")
@@ -491,8 +524,6 @@ def test_trap_employees_are_never_deleted_made_or_recovered_whatever_the_mapping
     assert box.writer.writable(entry, create=True) == box.writer.writable(entry, create=False) == frozenset()
     assert not box.writer.can_renumber("user")
     key = next(iter(before))
-    from steward.executor.writers.vendor import Refused
-
     for act in (
         lambda: box.writer.send_delete(entry, [Record(RecordKey("user", key), {})], "bin"),
         lambda: box.writer.send_delete(entry, [Record(RecordKey("user", key), {})], "delete"),
@@ -505,8 +536,6 @@ def test_trap_employees_are_never_deleted_made_or_recovered_whatever_the_mapping
 
 
 def replace_entry(box: Box, name: str, **words: Any) -> Any:
-    import msgspec
-
     return msgspec.structs.replace(box.box.mapping.objects[name], **words)
 
 
@@ -636,6 +665,33 @@ def test_a_person_who_recovers_first_is_no_failure(box: Box) -> None:
     id, _before, effects = went(box, "soft_delete")
     box.hooked("vendor.call", lambda: box.box.recover(CONTACT, id))
     assert [a.answer for a in restore(box, effects, {}).values()] == [Answer.DONE] and not box.voided(id)
+
+
+def test_the_legacy_style_writes_too(box: Box) -> None:
+    """There people are named by their open id, in calls and in answers."""
+    acting, owner = box.world.employee("1002"), box.world.employee("1000")
+    assert acting is not None and owner is not None
+    keys = {"app_id": "FSAID_sandbox", "app_secret": "sandbox-secret", "permanent_code": "sandbox-code"}
+    said = replace_profile(profile(box.box.address, style="body"), write={**keys, "user_id": str(acting["open_id"])})
+    old = box.writer
+    box.writer = FxiaokeWriter(FxiaokeReader(said, box.box.mapping, write=True, clock=box.box.clock), box.box.steps)
+    try:
+        id = box.person()
+        work, units = box.update(id, owner=str(owner["open_id"]), job_title="New")
+        assert box.apply(units)[work.seq].answer is Answer.DONE and box.settle(work)[work.seq].state == "done"
+        assert (box.stored(id)["owner"], box.stored(id)["job_title"]) == (["1000"], "New")
+        work, units = box.going(id, "hard_delete")
+        assert box.apply(units)[work.seq].answer is Answer.DONE
+        moved: dict[tuple[str, str], str] = {}
+        assert [a.answer for a in restore(box, units[0].effects, moved).values()] == [Answer.DONE]
+        assert box.stored(moved["contact", id])["created_by"] == ["1002"]
+    finally:
+        box.writer.close()
+        box.writer = old
+
+
+def replace_profile(profile: Any, **words: Any) -> Any:
+    return msgspec.structs.replace(profile, **words)
 
 
 def test_writer_and_reader_are_two_employees(box: Box, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 
 from steward.crm.fxiaoke import FxiaokeReader
 from steward.crm.mapping import ObjectMapping
-from steward.errors import CrmError, DeniedError, OutcomeUnknownError, ThrottledError, UnavailableError
+from steward.errors import CrmError, DeniedError, ThrottledError, UnavailableError
 from steward.executor.ports import Answer, Effect, Hook, Reading, Result, Settled, Unit, Work, no_hook
 from steward.executor.steps import Step, StepLog, part_of
 from steward.executor.writers import fxiaoke_payload as payload
@@ -156,11 +156,13 @@ class FxiaokeWriter(FxiaokeCalls):
                 said = self._void(entry, record)
             except Refused as stop:
                 said = Result(stop.answer, stop.code)
-            except (ThrottledError, UnavailableError, OutcomeUnknownError) as error:
+            except DeniedError:
+                said = Result(Answer.REFUSED, "denied")
+            except CrmError as error:
                 if len(records) == 1:
                     raise
                 stopped = True
-                said = None if isinstance(error, OutcomeUnknownError) else Result(Answer.LATER, "stopped")
+                said = Result(Answer.LATER, "stopped") if isinstance(error, ThrottledError | UnavailableError) else None
             if said is not None and (said.answer is not Answer.DONE or op == "bin"):
                 results[record.key.id] = said
             elif said is not None and self._unedited(entry, record, results):
@@ -259,9 +261,7 @@ class FxiaokeWriter(FxiaokeCalls):
     ) -> Settled | None:
         """A deletion for good that has only voided its record is partly made."""
         said = super()._settled(work, steps, records, manifest)
-        halves = [
-            s for s in steps if s.op == "delete" and s.key == work.key and self._is_half(s, records.get(s.key))
-        ]  # fmt: skip
+        halves = [s for s in steps if s.op == "delete" and s.key == work.key and self._is_half(s, records.get(s.key))]
         if said is None or not halves or said.state not in ("again", "changed", "partly"):
             return said
         return Settled("partly", by=said.by, made=(*said.made, f"{work.key} life_status"))
