@@ -37,7 +37,7 @@ class Referrers:
 
     def __init__(self, reader: TrytonReader) -> None:
         self._reader = reader
-        self._found: list[tuple[str, str, str, str]] | None = None
+        self._found: list[tuple[str, str, str, frozenset[str] | None]] | None = None
 
     def of(self, entry: ObjectMapping) -> list[tuple[str, str, bool]]:
         """Return model, field, and whether it is a text reference, of what the mapping does not name."""
@@ -46,11 +46,14 @@ class Referrers:
         return [
             (model, name, kind == "reference")
             for model, name, kind, to in self._all()
-            if (kind == "reference" or to == entry.source) and (model, name) not in mapped and model not in parts
+            if (to is None or entry.source in to) and (model, name) not in mapped and model not in parts
         ]
 
-    def _all(self) -> list[tuple[str, str, str, str]]:
-        """Return model, field, kind and target of every stored reference to any mapped model; looked up once."""
+    def _all(self) -> list[tuple[str, str, str, frozenset[str] | None]]:
+        """Return model, field, kind and targets of every stored reference to any mapped model; looked up once.
+
+        A text reference names the models it can lead to; where it does not, it can lead anywhere: None.
+        """
         if self._found is None:
             api = self._reader.api
             targets = sorted({o.source for o in self._reader.mapping.objects.values()} - {USERS})
@@ -65,8 +68,21 @@ class Referrers:
             for model, names in sorted(fields.items()):
                 said = api.ask(f"model.{model}.fields_get", [[*(n for n, _, _ in names), "id"]])
                 if said is not None and (said.get("id") or {}).get("searchable"):
-                    self._found += [(model, n, k, to) for n, k, to in sorted(names) if _stored(said.get(n) or {}, k)]
+                    for n, k, to in sorted(names):
+                        if _stored(said.get(n) or {}, k):
+                            self._found.append(
+                                (model, n, k, self._leads_to(model, said[n]) if k == "reference" else frozenset({to}))
+                            )
         return self._found
+
+    def _leads_to(self, model: str, field: Mapping[str, Any]) -> frozenset[str] | None:
+        said = field.get("selection")
+        if isinstance(said, str):
+            try:
+                said = self._reader.api.ask(f"model.{model}.{said}", [])
+            except DeniedError:
+                return None
+        return frozenset(str(one[0]) for one in said) if isinstance(said, list) else None
 
     def links(self, entry: ObjectMapping, ids: Sequence[str]) -> Iterator[Link]:
         """Yield references to records from what the mapping does not name; the child's object is its model.
