@@ -2,6 +2,7 @@
 
 ``python -m bench.executor`` measures overhead per record without the CRM, at batch 1 and 100, on the real disk.
 ``python -m bench.executor --kills 10000 --cuts 200000`` runs the harness that ``make test`` runs a slice of.
+``python -m bench.executor --shreds 3000`` and ``--vendor-cuts 10000`` run those of ``bench.executor_crash``.
 ``python -m bench.executor --items 1000000`` runs whole manifests of a tenth and of all of these (``bench.executor_growth``).
 ``python -m bench.executor --rate`` works against documented rate limits on a clock that costs no time.
 """
@@ -169,6 +170,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=5_000)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--cuts", type=int, default=0)
+    parser.add_argument("--shreds", type=int, default=0)
+    parser.add_argument("--vendor-cuts", type=int, default=0)
     parser.add_argument("--items", type=int, default=0)
     parser.add_argument("--rate", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
@@ -189,6 +192,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"  violations {f['violations'][:10]}")
         print(f"executor: {wrong} violations (goal 0) {'met' if not wrong else 'missed'}")
         return 0 if not wrong else 1
+    if args.shreds or args.vendor_cuts:
+        from bench.executor_crash import tell_shreds, tell_vendor_cuts
+
+        codes = [tell_shreds(args.shreds, args.seed, as_json=args.json)] if args.shreds else []
+        codes += [tell_vendor_cuts(args.vendor_cuts, args.seed, as_json=args.json)] if args.vendor_cuts else []
+        return max(codes)
     if args.items:
         return grow(args.items, as_json=args.json)
     if args.rate:

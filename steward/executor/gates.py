@@ -48,10 +48,14 @@ class TenantLock:
             raise ExecutionError(
                 N_("Another executor is at work in this home."), next_step=N_("Wait for it, or see: steward-executor status.")
             ) from None
-        self.epoch = int(os.pread(self._fd, 20, 0).strip() or b"0") + 1
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, b"%d\n" % self.epoch, 0)
-        os.fsync(self._fd)
+        try:
+            self.epoch = int(os.pread(self._fd, 20, 0).strip() or b"0") + 1
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, b"%d\n" % self.epoch, 0)
+            os.fsync(self._fd)
+        except BaseException:
+            self.release()
+            raise
 
     def check(self) -> None:
         """Raise where another holder has come since."""

@@ -57,6 +57,7 @@ class Tally:
     runs: int = 0
     crashes: int = 0
     deletes: int = 0
+    windows: int = 0
     states: Counter[str] = field(default_factory=Counter)
     hooks: Counter[str] = field(default_factory=Counter)
     violations: list[tuple[int, str]] = field(default_factory=list)

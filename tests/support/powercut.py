@@ -184,7 +184,14 @@ class MemoryDisk:
 
     def remove(self, name: str) -> None:
         self.fs.step()
+        file = self.fs.files[name]
+        file.write(0, random.randbytes(len(file.data)))
+        self.fs.step()
+        file.sync()
+        self.fs.step()
         del self.fs.files[name]
+
+    def close(self) -> None: ...
 
     def free(self) -> int:
         return 1 << 40

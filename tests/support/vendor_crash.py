@@ -183,6 +183,7 @@ def cut_run(seed: int, tally: Tally, *, bin: Bin | None = None, broken: Mapping[
         crm.late.clear()
     tally.runs += 1
     tally.deletes += crm.writes
+    tally.windows += crm.windows
 
 
 def _boot(
