@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,14 +17,9 @@ from steward.errors import SnapshotError
 from steward.sandbox import build_crm, demo_mapping
 from steward.store import Workspace, onward
 from tests.support.crm import CrmTemplates
-from tests.support.onward import Pair
+from tests.support.onward import Pair, few
 
-_HEAD, *_PARTS = re.split(r"(?m)^(?=\[objects\.)", demo_mapping())
-SMALL = _HEAD + "".join(
-    p for p in _PARTS if p.startswith(("[objects.user]", "[objects.company]", "[objects.contact]", "[objects.note]"))
-)
-"""Four objects are enough for a trap."""
-
+SMALL = few(demo_mapping(), "user", "company", "contact", "note")
 TABLES = ("company", "contact", "deal", "activity", "note", "ticket")
 
 
@@ -111,7 +105,7 @@ def _columns(crm: Crm, table: str) -> list[str]:
         return list(connection.execute(text(f'SELECT * FROM "{table}" LIMIT 0')).keys())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_it_equals_a_whole_read_after_random_edits(crm: Crm, seed: int) -> None:
     chance = random.Random(seed)
     crm.mapping = demo_mapping()

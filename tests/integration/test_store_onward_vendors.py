@@ -34,7 +34,7 @@ from tests.integration.test_crm_copper import Virtual
 from tests.integration.test_crm_fxiaoke import KEYS, SandboxClock
 from tests.integration.test_crm_jiandaoyun import World as Jiandaoyun
 from tests.support.copper_sandbox import Copies, Sandbox
-from tests.support.onward import Pair
+from tests.support.onward import Pair, few
 from tests.support.vendor_sandbox import serve
 
 UNKNOWN = "was not looked for"
@@ -57,8 +57,7 @@ class Copper(Pair):
     def __init__(self, folder: Path, box: Sandbox) -> None:
         self.box, self.state = box, box.state
         self.options: dict[str, str] = {}
-        self.requests = 0
-        self.hidden: set[str] = set()
+        self.mapping = few(example_mapping("copper"), "user", "company", "contact", "deal")
         super().__init__(folder, self.reader)
 
     @contextmanager
@@ -67,9 +66,8 @@ class Copper(Pair):
             system="copper", tenant="default", environment="production", address=self.box.base, options=self.options, name="t",
             read={"user": "${COPPER_USER}", "token": "${COPPER_TOKEN}"},
         )  # fmt: skip
-        with CopperReader(profile, parse_mapping(example_mapping("copper")), clock=Virtual()) as made:
+        with CopperReader(profile, parse_mapping(self.mapping), clock=Virtual()) as made:
             yield made  # type: ignore[misc]
-            self.requests = made.wire.requests
 
     def ids(self, kind: str) -> list[int]:
         return [int(body["id"]) for body in self.state.all(kind)]
@@ -105,6 +103,7 @@ def stir_copper(copper: Copper, chance: random.Random, *, delete: bool) -> None:
 
 def test_copper_equals_a_whole_read_after_random_edits(copper: Copper) -> None:
     chance = random.Random(1)
+    copper.mapping = example_mapping("copper")
     copper.begin()
     for _ in range(2):
         stir_copper(copper, chance, delete=True)
@@ -115,6 +114,7 @@ def test_copper_equals_a_whole_read_after_random_edits(copper: Copper) -> None:
 
 def test_copper_without_deletions_equals_but_for_them(copper: Copper) -> None:
     chance = random.Random(2)
+    copper.mapping = example_mapping("copper")
     copper.begin()
     stir_copper(copper, chance, delete=False)
     made = copper.go_on(deletions_matter=False)
@@ -131,12 +131,12 @@ def test_copper_without_deletions_equals_but_for_them(copper: Copper) -> None:
 
 def test_copper_what_is_deleted_is_not_noticed_unless_looked_for(copper: Copper) -> None:
     copper.begin()
-    id, other = (str(i) for i in copper.ids("tasks")[:2])
-    copper.call("DELETE", f"/tasks/{id}")
-    copper.call("PUT", f"/tasks/{other}", {"details": "x"})
+    id, other = (str(i) for i in copper.ids("opportunities")[:2])
+    copper.call("DELETE", f"/opportunities/{id}")
+    copper.call("PUT", f"/opportunities/{other}", {"details": "x"})
     careless = copper.go_on(deletions_matter=False)
-    assert id in copper.onward.records(careless, "task", [id]) and not careless.complete
-    assert id not in copper.onward.records(copper.same(), "task", [id])
+    assert id in copper.onward.records(careless, "deal", [id]) and not careless.complete
+    assert id not in copper.onward.records(copper.same(), "deal", [id])
 
 
 def test_copper_who_did_not_look_for_deletions_takes_no_completeness_away(copper: Copper) -> None:
@@ -233,7 +233,7 @@ def test_pages_of_a_read_that_broke_off_count_from_when_they_were_read(copper: C
         system="copper", tenant="default", environment="production", address=copper.box.base, name="t",
         read={"user": "${COPPER_USER}", "token": "${COPPER_TOKEN}"},
     )  # fmt: skip
-    mapping = parse_mapping(example_mapping("copper"))
+    mapping = parse_mapping(copper.mapping)
     with CopperReader(profile, mapping, kept=kept, clock=Virtual()) as reader:
         assert isinstance(reader, CopperReader)
         next(reader.scan("contact", batch=10))
@@ -260,7 +260,6 @@ class Fxiaoke(Pair):
         self.world, self.address = world, address
         self.clock = SandboxClock(world)
         self.options = {"sees_everything": "yes"}
-        self.requests = 0
         super().__init__(folder, self.reader)
 
     @contextmanager
@@ -269,10 +268,9 @@ class Fxiaoke(Pair):
             system="fxiaoke", tenant="sandbox01", environment="sandbox", address=self.address, name="s", read=KEYS,
             options=self.options,
         )  # fmt: skip
-        reader = FxiaokeReader(profile, parse_mapping(sandbox_mapping()), clock=self.clock)
-        yield reader
-        self.requests = reader.wire.requests
-        reader.close()
+        mapping = parse_mapping(few(sandbox_mapping(), "user", "company", "contact", "deal"))
+        with FxiaokeReader(profile, mapping, clock=self.clock) as reader:
+            yield reader  # type: ignore[misc]
 
     def ids(self, api: str, *, voided: bool = False) -> list[str]:
         return [str(d["_id"]) for d in self.world.records(api) if (d["life_status"] == "invalid") == voided]
@@ -299,7 +297,7 @@ class Fxiaoke(Pair):
         return str(doc["_id"])
 
 
-OBJECTS = {"ContactObj": "contact", "NewOpportunityObj": "deal", "SalesOrderObj": "order", "AccountObj": "company"}
+OBJECTS = ("ContactObj", "NewOpportunityObj", "AccountObj")
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +323,7 @@ def fxiaoke(fxiaoke_served: tuple[World, str], tmp_path: Path) -> Iterator[Fxiao
 def stir_fxiaoke(fxiaoke: Fxiaoke, chance: random.Random, *, drop: bool) -> None:
     moves = fxiaoke.world.switches.void_moves_time
     for n in range(chance.randint(5, 10)):
-        api = chance.choice(tuple(OBJECTS))
+        api = chance.choice(OBJECTS)
         live, voided = fxiaoke.ids(api), fxiaoke.ids(api, voided=True)
         match chance.randrange(6):
             case 0 | 1:
@@ -347,7 +345,7 @@ def trust(fxiaoke: Fxiaoke) -> None:
     fxiaoke.void("ContactObj", fxiaoke.ids("ContactObj")[-1])
 
 
-@pytest.mark.parametrize(("seed", "counts"), [(1, "doubted"), (1, "exact"), (2, "exact"), (3, "exact")])
+@pytest.mark.parametrize(("seed", "counts"), [(1, "doubted"), (2, "exact"), (3, "exact")])
 def test_fxiaoke_equals_a_whole_read_after_random_edits(fxiaoke: Fxiaoke, seed: int, counts: str) -> None:
     chance = random.Random(seed)
     fxiaoke.options["counts"] = counts

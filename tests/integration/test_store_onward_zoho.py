@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,16 +18,11 @@ from steward.crm.zoho import ZohoReader
 from steward.errors import SnapshotError
 from steward.sandbox.zoho.auth import CLIENT
 from tests.integration.test_crm_zoho import MAPPING, SharedClock
-from tests.support.onward import Pair
+from tests.support.onward import Pair, few
 from tests.support.vendor_sandbox import serve
 from tests.support.zoho_sandbox import Caller, Fresh
 
-_HEAD, *_PARTS = re.split(r"(?m)^(?=\[objects\.)", MAPPING)
-SMALL = _HEAD + "".join(
-    p for p in _PARTS if p.startswith(("[objects.user]", "[objects.company]", "[objects.contact]", "[objects.deal]"))
-)
-"""Four objects are enough for a trap."""
-
+SMALL = few(MAPPING, "user", "company", "contact", "deal")
 MODULES = ("Accounts", "Contacts", "Leads", "Deals", "Tasks", "Notes")
 PERSON = {"id": "1", "name": "Somebody", "email": "s@crm.example"}
 
@@ -93,9 +87,8 @@ def zoho(server: tuple[str, Fresh], tmp_path: Path) -> Iterator[Zoho]:
     caller.http.close()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_it_equals_a_whole_read_after_random_edits(zoho: Zoho, seed: int) -> None:
-    chance = random.Random(seed)
+def test_it_equals_a_whole_read_after_random_edits(zoho: Zoho) -> None:
+    chance = random.Random(1)
     zoho.mapping = MAPPING
     zoho.state.switches["cascade"] = ["Accounts>Deals"]
     for module in MODULES:

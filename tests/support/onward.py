@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,10 +24,12 @@ class Pair:
     def __init__(self, folder: Path, opened: Callable[[], Any]) -> None:
         self.folder, self.opened = folder, opened
         self.onward = Workspace.open(folder / "onward", create=True)
-        self.rounds = 0
+        self.other: Workspace | None = None
 
     def close(self) -> None:
         self.onward.close()
+        if self.other is not None:
+            self.other.close()
 
     def begin(self, taken_at: datetime | None = None) -> Snapshot:
         with self.opened() as reader:
@@ -37,10 +40,11 @@ class Pair:
             return self.onward.next_snapshot(reader, taken_at=datetime.now(UTC), **how)
 
     def whole(self) -> tuple[Snapshot, dict[str, dict[str, Any]]]:
-        self.rounds += 1
-        with Workspace.open(self.folder / f"whole{self.rounds}", create=True) as ws, self.opened() as reader:
-            snapshot = ws.take_snapshot(reader, taken_at=datetime.now(UTC))
-            return snapshot, contents(ws, snapshot)
+        if self.other is None:
+            self.other = Workspace.open(self.folder / "whole", create=True)
+        with self.opened() as reader:
+            snapshot = self.other.take_snapshot(reader, taken_at=datetime.now(UTC))
+        return snapshot, contents(self.other, snapshot)
 
     def same(self, **how: Any) -> Snapshot:
         """Go on, read whole, and compare all there is."""
@@ -57,6 +61,12 @@ class Pair:
     def ways(self, snapshot: Snapshot) -> dict[str, str]:
         """How each object of the latest reading was read."""
         return {name: way.way for name, way in self.onward.readings(snapshot)[-1].ways.items()}
+
+
+def few(text: str, *names: str) -> str:
+    """Return a mapping's text with some of its objects only: four are enough for a trap."""
+    head, *parts = re.split(r"(?m)^(?=\[objects\.)", text)
+    return head + "".join(part for part in parts if part.startswith(tuple(f"[objects.{name}]" for name in names)))
 
 
 def contents(ws: Workspace, snapshot: Snapshot) -> dict[str, dict[str, Any]]:
