@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
-from steward.records import RecordKey
+from steward.crm.tryton import TrytonReader
+from steward.executor.ports import Answer, Effect, Unit, Work
+from steward.manifest.format import FieldChange
+from steward.records import Record, RecordKey
 from tests.support.tryton import TrytonServer
 from tests.support.tryton_world import TrytonWorld, differing, open_world
+from tests.support.writer_tryton import profile_of
 
 MOVED = {"_timestamp", "write_date", "write_uid", "last_modified_at", "last_modification"}
 """What Tryton moves at every write."""
@@ -260,13 +265,70 @@ def test_a_user_is_deactivated_and_never_deleted(world: TrytonWorld, crm: Crm) -
 
 
 def test_a_customer_is_anonymised(world: TrytonWorld, crm: Crm) -> None:
-    from steward.manifest.format import FieldChange
-
     party = crm.party("To be forgotten")
     fields = {"contact": (FieldChange(field="name", method="token"),)}
     applied = world.apply(world.manifest({key("contact", party): "anonymise"}, anonymise=fields))
     assert applied.counts == {"done": 1}, world.outcomes(applied)
     assert str(crm.server.call("model.party.party.read", [party], ["name"])[0]["name"]).startswith("anon-")
+
+
+def test_erasing_is_a_switch_that_is_signed_and_is_tryton_s_own(world: TrytonWorld, crm: Crm) -> None:
+    """The wizard takes the name, and what addresses and contact mechanisms say, for ever; without the switch they stay."""
+    kept, erased = crm.full("Kept"), crm.full("Erased")
+    with world.executor() as executor:
+        for made, switches in ((kept, frozenset()), (erased, frozenset({"party_erase"}))):
+            writer = executor.writer(switches)
+            try:
+                id = RecordKey("contact", str(made["contact"]))
+                before = writer.read([id]).records[id]
+                assert isinstance(before, Record)
+                work = Work(made["contact"], "contact", id.id, "anonymise")
+                unit = Unit(f"#{work.seq}", (work,), (Effect(work.seq, "item", "update", before, {"name": None}),))
+                said = writer.apply([unit], manifest="0000000000000000000000000A", attempt=1)
+                assert said[work.seq].answer is Answer.DONE
+            finally:
+                writer.close()
+    values = {
+        made["contact"]: crm.server.call("model.party.contact_mechanism.read", [made["mechanism"]], ["value"])[0]["value"]
+        for made in (kept, erased)
+    }
+    assert values[kept["contact"]] == "a@example.org" != values[erased["contact"]]
+    parties = crm.server.call("model.party.party.read", [kept["contact"], erased["contact"]], ["name", "active"])
+    assert {(p["id"], p["name"], bool(p["active"])) for p in parties} == {
+        (kept["contact"], None, True), (erased["contact"], None, False),
+    }  # fmt: skip
+
+
+def test_a_file_that_is_too_large_to_back_up_keeps_its_record(
+    world: TrytonWorld, crm: Crm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = crm.full("Large")
+    crm.write("sale.opportunity", made["deal"], party=None)
+    monkeypatch.setattr("steward.crm.tryton.MOST_BYTES", 6)
+    hard = ("contact", "address", "mechanism", "identifier")
+    outcomes = world.outcomes(world.apply(world.manifest({key("contact", made["contact"]): "delete"}, hard=hard)))
+    assert outcomes[f"attachment/{made['attachment']}"] == "failed/file_too_large"
+    assert outcomes[f"contact/{made['contact']}"] == "blocked/children_remain"
+    assert crm.there("party.party", made["contact"])
+
+
+def test_a_user_who_is_no_administrator_sees_the_same_records(
+    world: TrytonWorld, crm: Crm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Notes and files are listed for him only below what they hang on; one that is gone is not told from one that is not shown."""
+    made = crm.full("Seen")
+    crm.server.reader("looker", "another-word-for-tests", [o.source for o in world.mapping.objects.values()])
+    monkeypatch.setenv("LOOKER", "another-word-for-tests")
+    profile = msgspec.structs.replace(profile_of(crm.server), read={"user": "looker", "password": "${LOOKER}"})
+    everything = world.records()
+    with TrytonReader(profile, world.mapping) as looker:
+        seen = {r.key: r for o in looker.objects() for part in looker.scan(o.name) for r in part}
+        assert {k: r.digest for k, r in seen.items()} == {k: r.digest for k, r in everything.items()}
+        assert looker.count("note") == sum(k.object == "note" for k in everything)
+        note = looker.fetch("note", [str(made["note"]), "999999"])
+        assert set(note) == {str(made["note"])} and note[str(made["note"])].key == key("note", made["note"])
+        links = {link.child for link in looker.children("contact", [str(made["contact"])])}
+        assert {key(o, made[o]) for o in EVERYTHING if o != "contact"} <= links
 
 
 # crashes --------------------------------------------------------------------------------------------------------------
