@@ -330,6 +330,24 @@ def test_a_primary_contact_is_in_use(box: Sandbox, reader: Open) -> None:
     assert (RecordKey("company", str(person["company_id"])), "primary_contact_id") in {(x.child, x.field) for x in found}
 
 
+def test_what_is_related_and_in_no_field_is_read_where_it_is_asked_for(box: Sandbox, reader: Open) -> None:
+    rows = box.state.query("SELECT a, a_id, b_id FROM relation WHERE b = 'projects' AND a IN ('people', 'companies')")
+    wanted: dict[tuple[str, str], set[int]] = {}
+    for kind, one, project in rows:
+        wanted.setdefault((str(project), {"people": "person_id", "companies": "company_id"}[kind]), set()).add(one)
+    asking = reader(related="ask")
+    found = every(asking, "project")
+    for (project, column), ids in wanted.items():
+        assert found[project].fields[column] == (next(iter(ids)) if len(ids) == 1 else None)
+    (project, column), ids = next((w for w in wanted.items() if w[0][1] == "person_id" and len(w[1]) == 1))
+    (person,) = (str(i) for i in ids)
+    assert (RecordKey("project", project), column) in {(x.child, x.field) for x in asking.children("contact", [person])}
+    assert asking.fetch("project", [project])[project] == found[project], "read alike by page and by id"
+    silent = reader()
+    assert all(record.fields["person_id"] is None for record in every(silent, "project").values())
+    assert (RecordKey("project", project), "related") in {(x.child, x.field) for x in silent.children("contact", [person])}
+
+
 def test_the_mark_of_a_deletion_is_a_column_and_no_tag(box: Sandbox, reader: Open) -> None:
     box.control("edit", {"kind": "people", "id": 4, "changes": {"tags": ["vip", "steward:pending-delete", "old"]}})
     marked, other = (one.fetch("contact", ["4"])["4"] for one in (reader(), reader(deleted_tag="old")))

@@ -160,6 +160,7 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
         stays, lost = stays | lost, set()
     verdicts = plan["verdicts"]
     assert verdicts == {"apply": len(items) - len(stays), **({"blocked": len(stays)} if stays else {})}, (plan, stays)
+    assert int(str(plan["requests"])) > 7 * (len(items) - len(stays)), "what its own reading took, and three calls a row"
     assert way.records() == before, "until the executor applies, nothing in the CRM has changed"
 
     edited = _somebody_edits(crm, [i for i in items if _key(i) not in stays | lost]) | lost

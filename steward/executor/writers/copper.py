@@ -30,8 +30,8 @@ from steward.crm.copper_fields import SLOTS
 from steward.crm.copper_wire import is_unknown_record
 from steward.crm.mapping import ObjectMapping
 from steward.crm.vendor import VendorReader
-from steward.crm.wire import Reply
-from steward.errors import CrmError, DeniedError, OutcomeUnknownError, UnavailableError
+from steward.crm.wire import Reply, refused
+from steward.errors import CrmError, OutcomeUnknownError, UnavailableError
 from steward.executor.ports import Answer, Effect, Hook, Result, Unit, no_hook
 from steward.executor.steps import StepLog
 from steward.executor.writers.copper_payload import Payload, encode, resource, writable_columns
@@ -90,7 +90,7 @@ class CopperWriter(VendorWriter):
                 reply = self.reader.wire.write(verb, place, content=encode(asked))
                 if reply.status == 404 and is_unknown_record(reply):
                     raise Refused("absent", Answer.CHANGED)
-                _done(reply)
+                _done(reply, self.reader.wire.host)
             except (Refused, CrmError):
                 if n:  # one call of several was made: what is there now must be read
                     raise OutcomeUnknownError(N_("The CRM's answer does not say what became of a record.")) from None
@@ -110,7 +110,7 @@ class CopperWriter(VendorWriter):
         reply = self.reader.wire.write("DELETE", f"{entry.source}/{record.key.id}")
         if reply.status == 404 and is_unknown_record(reply):
             return {record.key.id: Result(Answer.ABSENT, "absent")} if self._attempt == 1 else {}
-        _done(reply)
+        _done(reply, self.reader.wire.host)
         said = _said(reply)
         named = said.get("is_deleted") is True and str(said.get("id")) == record.key.id
         return {record.key.id: Result(Answer.DONE)} if named else {}
@@ -127,7 +127,7 @@ class CopperWriter(VendorWriter):
         if self.taken(entry, fields):
             raise Refused("taken", Answer.CHANGED)
         reply = self.reader.wire.write("POST", entry.source, content=encode(self._payload.create(entry.source, fields)))
-        _done(reply)
+        _done(reply, self.reader.wire.host)
         id = _said(reply).get("id")
         if not isinstance(id, int):
             raise OutcomeUnknownError(N_("The CRM's answer does not say what became of a record."))
@@ -234,7 +234,7 @@ class CopperWriter(VendorWriter):
             raise Refused("not_writable")
 
 
-def _done(reply: Reply) -> None:
+def _done(reply: Reply, host: str) -> None:
     """Tell a clear refusal from an answer that nobody knows.
 
     Raises
@@ -247,7 +247,7 @@ def _done(reply: Reply) -> None:
     if reply.status == 200:
         return
     if reply.status in (401, 403):
-        raise DeniedError(N_("The CRM does not allow this (status {status})."), status=reply.status)
+        raise refused(host, reply.status, "")
     if reply.status in (400, 404, 405, 409, 415, 422):
         raise Refused("refused")
     raise OutcomeUnknownError(N_("The CRM's answer does not say what became of a record."))
