@@ -339,7 +339,7 @@ def test_what_is_related_and_in_no_field_is_read_where_it_is_asked_for(box: Sand
     found = every(asking, "project")
     for (project, column), ids in wanted.items():
         assert found[project].fields[column] == (next(iter(ids)) if len(ids) == 1 else None)
-    (project, column), ids = next((w for w in wanted.items() if w[0][1] == "person_id" and len(w[1]) == 1))
+    (project, column), ids = next(w for w in wanted.items() if w[0][1] == "person_id" and len(w[1]) == 1)
     (person,) = (str(i) for i in ids)
     assert (RecordKey("project", project), column) in {(x.child, x.field) for x in asking.children("contact", [person])}
     assert asking.fetch("project", [project])[project] == found[project], "read alike by page and by id"
