@@ -42,9 +42,13 @@ def test_the_key_of_a_create_alone_keeps_it_from_being_made_twice(scene: tuple[C
     assert not [v for v in loop(*scene, range(100, 100 + RUNS // 2), kind=KeyAlone).violations if v[1].startswith("TWICE")]
 
 
+FIRST = {"NeverLooksAgain": 21, "ForgetsTheHalf": 22, "TrustsTheCount": 17}
+"""The first run that shows a defect; what follows is tried where the writer has changed since."""
+
+
 @pytest.mark.parametrize("kind", SABOTAGE, ids=lambda kind: kind.__name__)
 def test_a_writer_with_a_defect_is_caught(scene: tuple[Company, State], kind: type[JiandaoyunWriter]) -> None:
-    for seed in range(60):
+    for seed in range(first := FIRST.get(kind.__name__, 0), first + 60):
         if loop(*scene, range(seed, seed + 1), kind=kind, people=(0.02, 0.08)).violations:
             return
     raise AssertionError("the harness proves nothing")
