@@ -199,7 +199,9 @@ def _check_profile(args: argparse.Namespace, screen: Screen) -> int:
     rows = [[*o[:3], _("not counted") if o[3] is None else o[3]] for o in objects]
     screen.table(_("What would be read"), [_("object"), _("table"), _("columns"), live], rows)
     if not counts:
-        screen.say(N_("{system} counts nothing; how many records there are is known when they are read."), system=profile.system)
+        screen.say(
+            N_("{system} counts nothing; how many records there are is known when they are read."), system=profile.system
+        )
     if access.may_write:
         screen.warn(N_("This credential could write. Give the reader one that cannot."))
     for name in access.missing:

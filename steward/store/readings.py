@@ -155,7 +155,8 @@ def ground(
     sound = [(s, r) for s, r in chosen if r.sound]
     if not sound:
         raise SnapshotError(
-            N_("Snapshot {digest} may be partial; what it lacks would be lacking for ever."), next_step=full,
+            N_("Snapshot {digest} may be partial; what it lacks would be lacking for ever."),
+            next_step=N_("Resolve what it warns of, then take a full snapshot: leave --since out."),
             digest=chosen[-1][0].digest[:12],
         )  # fmt: skip
     snapshot, reading = sound[-1]
