@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
+from steward.crm.examples import example_mapping
 from steward.crm.tryton import TrytonReader
 from steward.executor.ports import Answer, Effect, Unit, Work
 from steward.manifest.format import FieldChange
@@ -20,6 +22,7 @@ MOVED = {"_timestamp", "write_date", "write_uid", "last_modified_at", "last_modi
 """What Tryton moves at every write."""
 ANEW = MOVED | {"id", "create_date", "create_uid", "file_id"}
 """What a record that was made anew cannot have again."""
+OLD = "2015-03-01 10:00:00"
 EVERYTHING = ("contact", "address", "mechanism", "identifier", "relation", "note", "attachment", "deal")
 
 
@@ -134,6 +137,29 @@ def test_everything_is_made_anew_after_deleting_for_good(world: TrytonWorld, crm
         assert str(after[now[object]].fields[column]) == now["contact"].id, object
     data = crm.server.call("model.ir.attachment.read", [int(now["attachment"].id)], ["data"])[0]["data"]
     assert data["base64"].strip() == "AAECAwQF/w=="
+
+
+def test_a_deal_that_was_detached_is_led_to_the_new_id(
+    server: TrytonServer, crm: Crm, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    text = example_mapping("tryton").replace(
+        'on_delete = { party = "block", address', 'on_delete = { party = "detach", address', 1
+    )
+    world = open_world(tmp_path_factory.mktemp("detached"), server, mapping_text=text)
+    party = crm.party("Detached", code="D-1")
+    deal = crm.deal(party)
+    with sqlite3.connect(server.database) as connection:  # business that was opened a moment ago would protect the party
+        connection.execute(
+            f"UPDATE sale_opportunity SET create_date = '{OLD}', write_date = '{OLD}', start_date = '2015-03-01' WHERE id = {deal}"
+        )
+    applied = world.apply(world.manifest({key("contact", party): "delete"}, hard=("contact",)))
+    assert applied.counts == {"done": 1}, world.outcomes(applied)
+    assert crm.server.call("model.sale.opportunity.read", [deal], ["party"])[0]["party"] is None
+    said = world.restore(applied.receipt)
+    (new,) = crm.server.call("model.party.party.search", [["code", "=", "D-1"]], 0, None, None)
+    assert new != party and crm.server.call("model.sale.opportunity.read", [deal], ["party"])[0]["party"] == new
+    lines = {(line.what, line.field): (line.outcome, set(line.fields)) for line in said.lines}
+    assert lines["item", ""] == ("changed", {"create_date"}) and lines["link", "party"][0] == "restored", lines
 
 
 def test_what_was_reviewed_and_is_not_so_any_more_stays(world: TrytonWorld, crm: Crm) -> None:

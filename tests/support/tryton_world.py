@@ -84,7 +84,7 @@ class TrytonWorld(World):
 
 def open_world(folder: Path, server: TrytonServer, **words: Any) -> TrytonWorld:
     """Make the home around a server."""
-    return TrytonWorld(folder, "unused", mapping_text=example_mapping("tryton"), server=server, **words)
+    return TrytonWorld(folder, "unused", server=server, **{"mapping_text": example_mapping("tryton"), **words})
 
 
 def differing(before: Record, after: Record) -> set[str]:
