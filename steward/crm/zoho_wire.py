@@ -43,6 +43,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "subforms": ("full", "single", "leave_out"),
     "update_guard": ("if_unmodified_since", "if_modified_since", "none"),
     "timeline": ("ask", "off"),
+    "credits_reserve": (),
 }
 """Switches of a profile; docs/reference/zoho.md says what each decides. ``accounts``: address of the token service, for a
 sandbox on this machine."""
@@ -78,6 +79,8 @@ class ZohoApi:
         chosen = switches(profile, OPTIONS)
         accounts, api = CENTRES[chosen["data_centre"]]
         self._version = chosen["api"]
+        reserve = chosen["credits_reserve"]
+        self._reserve = int(reserve) if write and reserve.isdigit() else 0
         self._lock = threading.Lock()
         self._token = ""
         self.scopes: tuple[str, ...] = ()
@@ -114,6 +117,7 @@ class ZohoApi:
         SchemaMismatchError
             Any other refusal.
         """
+        self._spare()
         reply = self.wire.read(method, self._at(path), **parts)
         self.headers = reply.headers
         if reply.status in (204, 304):
@@ -132,9 +136,21 @@ class ZohoApi:
 
     def write(self, method: str, path: str, **parts: Any) -> Reply:
         """Send a call that changes something, once; see :meth:`steward.crm.wire.Wire.write`."""
+        self._spare()
         reply = self.wire.write(method, self._at(path), **parts)
         self.headers = reply.headers
         return reply
+
+    def _spare(self) -> None:
+        """Stop before the credits of the day that are kept for people; the vendor tells how many are left from half on."""
+        left = self.headers.get("x-api-credits-remaining", "")
+        if self._reserve and left.isdigit() and int(left) < self._reserve:
+            raise ThrottledError(
+                N_("Zoho says that {left} credits are left; {reserve} are kept for people."),
+                next_step=N_("Run the same command again tomorrow, or lower credits_reserve in the profile."),
+                left=int(left),
+                reserve=self._reserve,
+            )
 
     def _at(self, path: str) -> str:
         return path if self._version == "v8" else path.replace("/v8/", f"/{self._version}/", 1)

@@ -17,7 +17,7 @@ import pytest
 
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import parse_mapping
-from steward.errors import DeniedError, SchemaMismatchError
+from steward.errors import DeniedError, SchemaMismatchError, ThrottledError
 from steward.executor.plan import LiveDecider
 from steward.executor.ports import Answer, Effect, State, Unit, Work
 from steward.records import Absent, Record, RecordKey, canonical_text
@@ -710,6 +710,49 @@ def test_a_hundred_deletions_cost_a_handful_of_credits(ask: Asked, case: ZohoCas
     spent = case.crm.state.used_credits - spent
     assert {s.state for s in settled.values()} == {"done"} and len(settled) == 100
     assert spent <= 30, f"{spent} credits: read twice with what hangs on them, deleted once, the bin read"
+
+
+def test_credits_that_are_used_up_stop_the_run_and_change_nothing(ask: Asked, case: ZohoCase) -> None:
+    id = case.new_person("Spent")
+    work = ask.work(id)
+    units = ask.units(work)
+    case.crm.control("switches", credits=case.crm.state.used_credits)
+    assert ask.apply(units)[work.seq].answer is Answer.LATER and case.life(id) == "live"
+    with pytest.raises(ThrottledError):
+        case.writer.read([RecordKey("contact", id)])
+
+
+@pytest.mark.parametrize("reserve", ["", "400"])
+def test_credits_are_left_for_people(bench: Bench, reserve: str) -> None:
+    case = bench.open(credits_reserve=reserve)
+    id = case.new_person("Kept")
+    case.crm.state.used_credits = 1_000  # the vendor tells from half of the credits on
+    case.crm.control("switches", credits=1_300)
+    entry, record = case.mapping.objects["contact"], Asked(case).record
+    if reserve:
+        with pytest.raises(ThrottledError) as caught:
+            record(id)
+            case.writer.send_delete(entry, [record(id)], "bin")  # type: ignore[attr-defined]
+        assert caught.value.facts["reserve"] == 400 and case.life(id) == "live"
+    else:
+        case.writer.send_delete(entry, [record(id)], "bin")  # type: ignore[attr-defined]
+        assert case.life(id) == "bin"
+    case.look.read([RecordKey("contact", id)])  # a credential that only reads keeps nothing back
+
+
+@pytest.mark.parametrize(
+    ("switch", "code"), [({"mandatory": ["Contacts.Title"]}, "mandatory_field"), ({"unique": ["Contacts.Email"]}, "duplicate")]
+)
+def test_a_record_that_the_crm_does_not_take_anew_is_said_so(
+    ask: Asked, case: ZohoCase, switch: dict[str, Any], code: str
+) -> None:
+    id = case.put("Contacts", Last_Name="Anew", Email="anew@crm.example")
+    _, units = purge_unit(ask, id)
+    ask.apply(units)
+    case.put("Contacts", Last_Name="Other", Email="anew@crm.example")
+    case.crm.control("switches", **switch)
+    (said,) = restore(ask, units[0].effects, {}).values()
+    assert (said.answer, said.code) == (Answer.REFUSED, code)
 
 
 def test_no_word_of_the_vendors_stands_in_a_code() -> None:
