@@ -36,7 +36,7 @@ from steward.crm.pages import Page, Row
 from steward.crm.profiles import Profile
 from steward.crm.vendor import Access, VendorReader, switches
 from steward.crm.wire import WireClock, clock_of, unexpected
-from steward.records import Absent, Record, RecordKey, Scalar, canonical_text
+from steward.records import Absent, Fields, Record, RecordKey, Scalar, canonical_text
 
 PAGE = 100
 _IN = 20
@@ -217,6 +217,10 @@ class FxiaokeReader(VendorReader):
             return replace(found, deleted_by=canonical_text(found.fields.get("last_modified_by")))
         return found
 
+    def untouchable(self, record: Record) -> str:
+        """Return why a record must not be written now: locked, under approval, not in force."""
+        return refusal(record.fields)
+
     def one(self, entry: ObjectMapping, id: str) -> Row | Absent | None:
         """Ask for one record. A refusal alone proves nothing; three answers that do not know the id together do."""
         if entry.key != "_id":  # ``get`` knows record ids alone; that a hidden object shows nothing is no absence
@@ -300,6 +304,16 @@ def plain(kind: str, name: str, value: Any) -> Scalar:
     if (kind in PEOPLE or name in PEOPLE) and isinstance(value, list) and len(value) == 1:
         return str(value[0])
     return value  # type: ignore[no-any-return]  # JSON values are scalars
+
+
+def refusal(fields: Fields) -> str:
+    """Return why a record must not be written now: locked, or not in force; empty where it may be."""
+    if str(fields.get("lock_status") or "0") != "0":
+        return "locked"
+    status = fields.get("life_status")
+    if status in (None, "", "normal", "invalid"):
+        return ""
+    return "not_in_force" if status == "ineffective" else "in_approval"
 
 
 def condition(field: str, operator: str, values: Sequence[str]) -> dict[str, Any]:

@@ -146,6 +146,10 @@ class VendorReader(ABC):
     def access(self) -> Access:
         """Return what the credential is and may, reading no record."""
 
+    def untouchable(self, record: Record) -> str:
+        """Return a code of why a record must not be written now (locked, under approval); empty where it may be."""
+        return ""
+
     # what is common ---------------------------------------------------------------------------------------------
 
     def objects(self) -> Sequence[ObjectMapping]:

@@ -102,6 +102,8 @@ def _check(work: Work, reading: Reading, rules: Rules) -> None:
         raise Stop(State.MISSING, "deleted_meanwhile")
     if found.digest != work.preimage or found.version != work.version:
         raise Stop(State.DRIFT, "changed")
+    if code := rules.untouchable(found):
+        raise Stop(State.BLOCKED, code)
     if work.action == "merge_into":
         _check_survivor(work, reading, rules)
     if work.action in ("soft_delete", "hard_delete", "merge_into"):
@@ -128,6 +130,8 @@ def _check_survivor(work: Work, reading: Reading, rules: Rules) -> None:
         or found.version != work.survivor.version
     ):
         raise Stop(State.DRIFT, "survivor_changed")
+    if code := rules.untouchable(found):
+        raise Stop(State.BLOCKED, code)
 
 
 def _check_children(work: Work, reading: Reading, rules: Rules) -> None:

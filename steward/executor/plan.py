@@ -103,6 +103,7 @@ class LiveDecider:
             self.mapping, self.look.value_for, self.actor, self.now(), self.anonymise, vetoed=self.vetoed(), held=self.held(),
             kept=self.kept(), reviewed_at=self.reviewed_at, capabilities=self.look.capabilities, privacy=self.privacy,
             pending=self.pending if self.patient else lambda key: False,
+            untouchable=getattr(self.look, "untouchable", lambda record: ""),
         )  # fmt: skip
 
 

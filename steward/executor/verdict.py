@@ -13,7 +13,7 @@ from steward.crm.base import Capabilities
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.executor.ports import State, Work
 from steward.manifest.format import FieldChange
-from steward.records import RecordKey, Scalar
+from steward.records import Record, RecordKey, Scalar
 
 ValueFor = Callable[[str, str, str | None, datetime], Scalar]
 
@@ -32,6 +32,9 @@ CODES = {
     "no_recycle_bin": "the CRM has no recycle bin and the mapping no deletion mark, so nothing can be deleted softly",
     "needs_privacy": "the CRM cannot bring it back, and nobody with the role privacy has approved",
     "not_writable": "the mapping does not allow writing a field",
+    "locked": "somebody has locked the record in the CRM",
+    "in_approval": "an approval of the record is under way in the CRM",
+    "not_in_force": "the record is not in force yet in the CRM",
     "veto": "vetoed",
     "held": "on the hold list",
     "kept_keep": "a reviewer has decided since that it stays",
@@ -74,6 +77,8 @@ class Rules:
         What the system can do; what it cannot restricts the plan.
     privacy : bool
         Somebody with the role ``privacy`` has approved the manifest.
+    untouchable : callable
+        Code of why the system would let nobody write a record now; empty where it would.
     """
 
     mapping: CrmMapping
@@ -88,6 +93,7 @@ class Rules:
     pending: Callable[[RecordKey], bool] = lambda key: False
     capabilities: Capabilities = field(kw_only=True)
     privacy: bool = False
+    untouchable: Callable[[Record], str] = lambda record: ""
 
     @property
     def final(self) -> bool:

@@ -149,10 +149,11 @@ def test_trap_what_is_locked_or_in_approval_is_left_alone_without_a_call(box: Bo
     id, survivor = box.person(), box.person()
     box.box.edit(CONTACT, id, **{column: value})
     before = box.box.asked("data/invalid") + box.box.asked("data/update")
-    work, units = box.going(id)
-    merge = box.work(id, "merge_into", target=survivor, choices={"job_title": id})
+    work, merge = box.work(id), box.work(id, "merge_into", target=survivor, choices={"job_title": id})
+    units = [Unit(f"#{work.seq}", (work,), (Effect(work.seq, "item", "bin", box.record(id)),))]
     changed, update = box.update(id, job_title="new")
-    for said in (box.apply(units)[work.seq], box.apply(box.units(merge))[merge.seq], box.apply(update)[changed.seq]):
+    assert {v.code for v in box.decide(work)[1] + box.decide(merge)[1]} == {code}, "the plan says so"
+    for said in (box.apply(units)[work.seq], box.apply(update)[changed.seq]):
         assert (said.answer, said.code) == (Answer.REFUSED, code)
     assert box.box.asked("data/invalid") + box.box.asked("data/update") == before
 

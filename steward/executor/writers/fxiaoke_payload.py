@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from steward.crm.fxiaoke import PEOPLE, TIMES, plain
+from steward.crm.fxiaoke import PEOPLE, TIMES, plain, refusal
 from steward.crm.mapping import ObjectMapping
-from steward.records import Fields, Scalar
+from steward.records import Scalar
 
 USERS = frozenset({"PersonnelObj", "DepartmentObj"})
 """Objects of the company itself: never deleted, made or moved, whatever a mapping calls them."""
@@ -108,16 +108,6 @@ def as_read(kind: str, name: str, value: Scalar) -> Scalar:
 def kinds(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Return the type of each field."""
     return {name: str(field.get("type", "")) for name, field in fields.items()}
-
-
-def refusal(fields: Fields) -> str:
-    """Return why a record must not be written now: locked, or not in force; empty where it may be."""
-    if str(fields.get("lock_status") or "0") != "0":
-        return "locked"
-    status = fields.get("life_status")
-    if status in (None, "", "normal", "invalid"):
-        return ""
-    return "not_in_force" if status == "ineffective" else "in_approval"
 
 
 __all__ = ["MOVED", "USERS", "as_read", "as_sent", "columns_to_set", "computed", "is_user", "kinds", "refusal"]

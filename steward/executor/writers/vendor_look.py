@@ -65,6 +65,10 @@ class VendorLook:
         form = self.mapping.objects[object].dates.get(field, ISO)
         return now.astimezone(UTC).strftime(form)
 
+    def untouchable(self, record: Record) -> str:
+        """Return a code of why a record must not be written now; empty where it may be."""
+        return self.reader.untouchable(record)
+
     def count(self, object: str) -> int:
         """Return how many live records the vendor says there are."""
         return self.reader.count(object)
