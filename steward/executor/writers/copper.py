@@ -178,22 +178,22 @@ class CopperWriter(VendorWriter):
         return super()._walk(unit, manifest)
 
     def _check_merge(self, unit: Unit) -> None:
-        """Refuse a merge that would stop half way, or lose what cannot move."""
+        """Let a merge be that would stop half way, or lose what cannot move: nothing fails, it stays as it is."""
         losers = [e for e in unit.effects if e.role == "item"]
         survivor = next((e for e in unit.effects if e.role == "survivor"), None)
         for e in unit.effects:
-            if e.role == "child":
-                _never_system(e.before)
+            if e.role == "child" and is_system(e.before):
+                raise Refused("read_only", Answer.CHANGED)
         for e in losers:
             if self._copper.lost_with(e.before.key.object, [e.before.key.id]):
-                raise Refused("children_remain")
+                raise Refused("children_remain", Answer.CHANGED)
         if survivor is None or not self._unique(survivor):
             return
         if any(e.op == "update" for e in losers):
-            raise Refused("taken")
+            raise Refused("taken", Answer.CHANGED)
         ours = frozenset({survivor.before.key.id, *(w.id for w in unit.works)})
         if self.taken(self.mapping.objects[survivor.before.key.object], survivor.changes, but=ours):
-            raise Refused("taken")
+            raise Refused("taken", Answer.CHANGED)
 
     def _together(self, units: Sequence[Unit]) -> dict[int, Result]:
         """Delete a record for good: nothing may hang on it, not even since it was looked at."""
@@ -271,8 +271,13 @@ def _no_second_primary(effect: Effect) -> Effect:
     return replace(effect, changes={**effect.changes, "related_person_id": None})
 
 
+def is_system(record: Record) -> bool:
+    """Say whether a record is an activity that Copper wrote itself."""
+    return record.fields.get("category") == "system"
+
+
 def _never_system(record: Record) -> None:
-    if record.fields.get("category") == "system":
+    if is_system(record):
         raise Refused("read_only")
 
 
