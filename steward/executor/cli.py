@@ -18,7 +18,8 @@ from steward.cli import run_guarded
 from steward.errors import UsageError
 from steward.executor import notice_verbs, verbs
 from steward.executor.privacy import leave_no_dumps
-from steward.executor.verbs import STATE_WORDS, counts_table, home_of
+from steward.executor.verbs import counts_table, home_of
+from steward.executor.words import MANIFEST_WORDS, said, tell_partly
 from steward.messages import N_, _, choose_language
 from steward.screen import Screen
 
@@ -180,42 +181,37 @@ def _plan(args: argparse.Namespace, screen: Screen) -> int:
     from steward.executor.runner import Executor
 
     with Executor(home_of(args)) as executor, screen.progress(N_("Reading what is there now")) as advance:
-        plan, said, path = executor.plan(args.manifest, progress=advance)
+        plan, signed, path = executor.plan(args.manifest, progress=advance)
     screen.heading(
-        N_("Plan of {manifest}: {records} records, nothing was changed"), manifest=said.manifest_id, records=said.records
+        N_("Plan of {manifest}: {records} records, nothing was changed"), manifest=signed.manifest_id, records=signed.records
     )
-    screen.table(
-        "", (N_("what would happen"), N_("records")), [(_(STATE_WORDS.get(n, n)), c) for n, c in said.verdicts.items()]
-    )
+    screen.table("", (N_("what would happen"), N_("records")), [(said(n), c) for n, c in signed.verdicts.items()])
     if plan.by_action:
         screen.table("", (N_("action"), N_("records")), sorted(plan.by_action.items()))
-    if said.related:
-        screen.table("", (N_("what hangs on them"), N_("records")), list(said.related.items()))
+    if signed.related:
+        screen.table("", (N_("what hangs on them"), N_("records")), list(signed.related.items()))
     if plan.stopped:
-        rows = [
-            (str(v.work.key), _(STATE_WORDS.get(v.state.value, v.state.value)), CODES.get(v.code, v.code))
-            for v in plan.stopped[:20]
-        ]
+        rows = [(str(v.work.key), said(v.state.value), CODES.get(v.code, v.code)) for v in plan.stopped[:20]]
         screen.table("", (N_("stays"), N_("state"), N_("why")), rows)
     screen.say(
         N_("About {batches} batches, {requests} calls, {credits} credits, {seconds} s, {bytes} bytes of backup."),
-        batches=said.batches,
-        requests=said.requests,
-        credits=said.credits,
-        seconds=said.seconds,
-        bytes=said.backup_bytes,
+        batches=signed.batches,
+        requests=signed.requests,
+        credits=signed.credits,
+        seconds=signed.seconds,
+        bytes=signed.backup_bytes,
     )
-    if said.approved:
+    if signed.approved:
         screen.next(f"steward-executor apply {args.manifest} --home {home_of(args)}")
     else:
         screen.warn(N_("The manifest may not run yet: approvals or its start time are missing."))
         screen.next(f"steward sign {args.manifest} --key FILE")
     screen.result(
         {
-            "manifest": said.manifest_id, "approved": said.approved, "records": said.records, "verdicts": said.verdicts,
-            "related": said.related, "actions": dict(plan.by_action), "batches": said.batches, "seconds": said.seconds,
-            "requests": said.requests, "credits": said.credits,
-            "backup_bytes": said.backup_bytes, "plan": str(path),
+            "manifest": signed.manifest_id, "approved": signed.approved, "records": signed.records, "verdicts": signed.verdicts,
+            "related": signed.related, "actions": dict(plan.by_action), "batches": signed.batches, "seconds": signed.seconds,
+            "requests": signed.requests, "credits": signed.credits,
+            "backup_bytes": signed.backup_bytes, "plan": str(path),
             "stays": [{"seq": v.work.seq, "object": v.work.object, "id": v.work.id, "state": v.state.value, "code": v.code} for v in plan.stopped],
         }
     )  # fmt: skip
@@ -223,15 +219,20 @@ def _plan(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def _apply(args: argparse.Namespace, screen: Screen) -> int:
+    from steward.executor import looking
     from steward.executor.metrics import telling
     from steward.executor.runner import Executor
 
     with Executor(home_of(args)) as executor, telling(executor.home), screen.progress(N_("Applying")) as advance:
         done = executor.apply(args.manifest, override=args.override, progress=advance)
+        partly = looking.partly_of(executor, done.manifest) if done.counts.get("partly") else None
     screen.heading(N_("Applied {manifest}"), manifest=done.manifest)
     counts_table(screen, done.counts)
     screen.say(N_("Receipt: {path}"), path=done.receipt)
-    screen.next(f"steward-executor restore {done.receipt} --home {home_of(args)} --sign-with KEYFILE")
+    if partly is not None:
+        tell_partly(screen, home_of(args), partly)
+    else:
+        screen.next(f"steward-executor restore {done.receipt} --home {home_of(args)} --sign-with KEYFILE")
     screen.result({"manifest": done.manifest, "counts": done.counts, "receipt": str(done.receipt)})
     return 0
 
@@ -245,13 +246,21 @@ def _status(args: argparse.Namespace, screen: Screen) -> int:
         if found["frozen"]:
             screen.warn(N_("The freeze switch is set; nothing starts."))
         rows = [
-            (m["id"], m["kind"], m["state"], m["records"], ", ".join(f"{n} {c}" for n, c in sorted(m["items"].items())))
+            (
+                m["id"],
+                _(MANIFEST_WORDS.get(m["kind"], m["kind"])),
+                _(MANIFEST_WORDS.get(m["state"], m["state"])),
+                m["records"],
+                ", ".join(f"{said(n)}: {c}" for n, c in sorted(m["items"].items())),
+            )
             for m in found["manifests"]
         ]
         if rows:
             screen.table("", (N_("manifest"), N_("kind"), N_("state"), N_("records"), N_("items")), rows)
         else:
             screen.say(N_("Nothing has been applied here yet."))
+        for m in found["manifests"]:
+            tell_partly(screen, home_of(args), m)
         screen.result(found)
         if not args.watch:
             open_ = [m for m in found["manifests"] if m["state"] == "running"]

@@ -302,6 +302,19 @@ class Journal:
             for r in self.db.execute("SELECT manifest, seq, state FROM item WHERE object=? AND id=?", (object, id)).fetchall()
         ]
 
+    def partly(self, manifest: str) -> list[tuple[int, str, str, str | None, int | None]]:
+        """Return ``(seq, object, id, did, of_seq)`` of the items that were changed in part."""
+        sql = "SELECT seq, object, id, did, of_seq FROM item WHERE manifest=? AND state='partly' ORDER BY seq"
+        return [tuple(r) for r in self.db.execute(sql, (manifest,)).fetchall()]
+
+    def brought_back(self, manifest: str, *, since: str | None = None) -> set[int]:
+        """Return the numbers of a deletion's items that a restore has brought back; only those begun after the restore ``since``."""
+        sql = (
+            "SELECT i.of_seq FROM manifest m JOIN item i ON i.manifest=m.id WHERE m.of=? AND i.state IN ('done', 'done_inferred') "
+            "AND m.first_seen > coalesce((SELECT first_seen FROM manifest WHERE id=?), '')"
+        )
+        return {row[0] for row in self.db.execute(sql, (manifest, since)).fetchall()}
+
     def is_open(self, manifest: str, object: str, id: str) -> bool:
         """True where a record is an item of the manifest whose outcome is still open."""
         row = self.db.execute(

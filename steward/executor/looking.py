@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from steward.executor.certificate import certificate, check_certificate
 from steward.executor.disk import RealDisk
 from steward.executor.journal import Journal, connect
 from steward.executor.parts import Parts
-from steward.executor.ports import Progress
+from steward.executor.ports import Progress, State
 from steward.executor.pushing import FILE, Pusher, folders_of
 from steward.executor.receipt import open_receipt, read_receipt
 from steward.executor.restoring import identities_of
@@ -28,6 +28,9 @@ from steward.messages import N_
 from steward.records import RecordKey
 from steward.signing import TrustStore, verify_statement
 
+SHOWN = 20
+"""Records changed in part that a status names, per manifest."""
+
 
 def status(parts: Parts) -> dict[str, Any]:
     """Return what is known, without taking the lock: safe beside a running executor."""
@@ -35,13 +38,7 @@ def status(parts: Parts) -> dict[str, Any]:
         return {"home": str(parts.home.path), "frozen": parts.home.frozen.exists(), "manifests": []}
     journal = parts.opened_journal or Journal(connect(parts.home.journal, read_only=True))
     try:
-        found = [
-            {
-                **{n: m[n] for n in ("id", "kind", "state", "records", "started", "finished", "of")},
-                "items": journal.counts(m["id"]),
-            }
-            for m in journal.manifests()
-        ]
+        found = [_shown(journal, m) for m in journal.manifests()]
         events = journal.db.execute("SELECT count(*) FROM event").fetchone()[0]
         waiting = Pusher(journal, parts.home.path, parts.home.config.checkpoints, parts.origin(), parts.clock).behind()
     finally:
@@ -54,6 +51,34 @@ def status(parts: Parts) -> dict[str, Any]:
         "events": events,
         "checkpoints_waiting": waiting,
     }
+
+
+def _shown(journal: Journal, known: Mapping[str, Any]) -> dict[str, Any]:
+    partly = list(_partly(journal, known)) if (counts := journal.counts(known["id"])).get(State.PARTLY.value) else []
+    return {
+        **{n: known[n] for n in ("id", "kind", "state", "records", "started", "finished", "of")},
+        "items": counts,
+        "partly": partly[:SHOWN],
+        "partly_open": len(partly),
+    }
+
+
+def _partly(journal: Journal, known: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the items that were changed in part and that no restore has brought back since."""
+    original = known["of"] or known["id"]
+    back = journal.brought_back(original, since=known["id"] if known["kind"] == "restore" else None)
+    for seq, object, id, did, of in journal.partly(known["id"]):
+        number = seq if of is None else of
+        if number not in back:
+            made = json.loads(did).get("made", []) if did else []
+            yield {"seq": seq, "of_seq": number, "record": f"{object}/{id}", "made": made}
+
+
+def partly_of(parts: Parts, manifest: str) -> dict[str, Any]:
+    """Return a manifest's entry of :func:`status`."""
+    known = parts.journal.manifest(manifest)
+    assert known is not None
+    return _shown(parts.journal, known)
 
 
 def audit_verify(parts: Parts, outside: Sequence[Path] = ()) -> Checked:
@@ -71,6 +96,8 @@ def audit_verify(parts: Parts, outside: Sequence[Path] = ()) -> Checked:
     for place in places:
         if place.is_file():
             for raw in place.read_bytes().splitlines():
+                if not _whole(raw):
+                    continue  # cut off by a full disk: no more than a checkpoint that never came
                 said.append(_checkpoint(parts, raw, trust))
                 external += 1
     return verify_log(parts.journal.events(), said, external=external)
@@ -94,6 +121,13 @@ def check_certificate_file(parts: Parts, path: Path) -> list[dict[str, Any]]:
     trust, now, tenant = parts.trust(), parts.now(), parts.home.config.tenant
     _, outcomes = check_certificate(document, lambda raw: open_receipt(raw, trust, tenant, now))
     return outcomes
+
+
+def _whole(raw: bytes) -> bool:
+    try:
+        return isinstance(json.loads(raw), dict)
+    except ValueError:
+        return False
 
 
 def _checkpoint(parts: Parts, envelope: bytes, trust: TrustStore) -> Checkpoint:

@@ -69,8 +69,7 @@ class Pusher:
         """Deliver a checkpoint that was committed; ``last`` tries every place whatever time has passed."""
         for folder in folders_of(self.home, self.places, own=True):
             try:
-                with (folder / FILE).open("ab") as file:
-                    file.write(envelope + b"\n")
+                _append(folder / FILE, envelope + b"\n")
             except OSError:
                 continue  # `audit verify` says which folder lacks the newest
         now = self.clock.monotonic()
@@ -174,9 +173,20 @@ def _mark(place: str) -> str:
     return "pushed." + hashlib.sha256(place.encode()).hexdigest()[:16]
 
 
+def _append(path: Path, lines: bytes) -> None:
+    """Append whole lines; what a full disk has cut off before stays a line of its own."""
+    with path.open("ab+", buffering=0) as file:
+        if file.seek(0, 2):
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                lines = b"\n" + lines
+        left = memoryview(lines)
+        while left:
+            left = left[file.write(left) :]
+
+
 def _commit(clone: Path, text: str, message: str) -> None:
-    with (clone / FILE).open("ab") as file:
-        file.write(text.encode())
+    _append(clone / FILE, text.encode())
     for words in (["add", FILE], ["commit", "-q", "-m", message], ["push", "-q"]):
         done = subprocess.run(
             ["git", "-C", str(clone), "-c", "core.hooksPath=/dev/null", *words],  # noqa: S607  the system's git

@@ -16,15 +16,9 @@ from steward.errors import RestoreConflictError, UsageError
 from steward.executor.choosing import Scope
 from steward.executor.restore import CODES as REASONS
 from steward.executor.restore_report import line_document
+from steward.executor.words import said, tell_partly
 from steward.messages import N_, _
 from steward.screen import Screen
-
-STATE_WORDS = {
-    "done": N_("done"), "done_inferred": N_("done (read back later)"), "drift": N_("changed since the review"),
-    "missing": N_("not there"), "failed": N_("failed"), "veto": N_("vetoed"), "blocked": N_("blocked by what hangs on it"),
-    "held": N_("on the hold list"), "conflict": N_("conflict"), "pending": N_("open"), "intent": N_("sent, not settled"),
-    "doubt": N_("in doubt"), "partly": N_("done in part"), "apply": N_("would be applied"), "vetoed": N_("vetoed"),
-}  # fmt: skip
 
 
 def home_of(args: argparse.Namespace) -> Path:
@@ -35,10 +29,11 @@ def home_of(args: argparse.Namespace) -> Path:
 
 
 def counts_table(screen: Screen, counts: dict[str, int]) -> None:
-    screen.table("", (N_("outcome"), N_("records")), [(_(STATE_WORDS.get(n, n)), c) for n, c in sorted(counts.items())])
+    screen.table("", (N_("outcome"), N_("records")), [(said(n), c) for n, c in sorted(counts.items())])
 
 
 def restore(args: argparse.Namespace, screen: Screen) -> int:
+    from steward.executor import looking
     from steward.executor.runner import Executor
     from steward.manifest_files import read_key, read_secret
     from steward.signing import Secret, load_key
@@ -73,6 +68,7 @@ def restore(args: argparse.Namespace, screen: Screen) -> int:
             dry_run=args.dry_run,
             progress=advance,
         )
+        partly = looking.partly_of(executor, done.manifest) if done.counts.get("partly") else None
     if args.dry_run:
         screen.heading(N_("What a restore would do; nothing was changed"))
         counts_table(screen, done.counts)
@@ -92,6 +88,8 @@ def restore(args: argparse.Namespace, screen: Screen) -> int:
         rows = [(str(e.record), e.what, e.field or ", ".join(e.fields[:5]), e.outcome) for e in odd[:20]]
         screen.table("", (N_("not as before"), N_("what"), N_("field"), N_("outcome")), rows)
     screen.say(N_("Receipt: {path}"), path=done.receipt)
+    if partly is not None:
+        tell_partly(screen, home_of(args), partly)
     screen.next(f"steward-executor audit verify --home {home_of(args)}")
     screen.result(
         {
