@@ -70,6 +70,7 @@ JIANDAOYUN_CAPABILITIES = Capabilities(
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "absence": ("asked", "page"),
     "delete_by": ("one", "batch"),
+    "lists": ("lag", "current"),
     "running_flow": ("stays", "goes"),
     "unmoved": ("skip", "read"),
 }
@@ -77,7 +78,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 
 ``absence``: whether a record is absent only where the vendor, asked for it, says so, or also where a page that should hold it
 does not. ``delete_by``: one call each, which answers for its record and is logged, or 100 in a call that answers with a
-count. ``running_flow``: whether a record goes whose flow is running. ``unmoved``: whether a form that the vendor says did not
+count. ``lists``: whether pages of records may lag behind a write, so that a writer asks for each record by itself, or show what
+is. ``running_flow``: whether a record goes whose flow is running. ``unmoved``: whether a form that the vendor says did not
 change since it was read is not read again (that this time moves with every write was observed), or is read all the same.
 """
 
@@ -129,6 +131,7 @@ class JiandaoyunReader(VendorReader):
         self._widgets: dict[str, list[Mapping[str, Any]]] = {}
         self._moved: dict[str, str] = {}
         self._renamed: set[str] = set()
+        self._single = write and self.options["lists"] == "lag"
         self._by_id = ById(self, self.options["absence"] == "page")
         self._pointers = Pointers(self)
         for entry in mapping.objects.values():
@@ -219,9 +222,12 @@ class JiandaoyunReader(VendorReader):
         return self.by_widget(entry, row) if isinstance(row, dict) and row.get("_id") == id else None
 
     def fetch(self, object: str, ids: Sequence[str]) -> Mapping[str, Record | Absent]:
-        """Return what each id is now, many in one page where that is worth it; an id without a clear answer is left out."""
+        """Return what each id is now, many in one page where that is worth it and a page may be believed.
+
+        An id without a clear answer is left out.
+        """
         entry, columns = self.entry(object), self.columns(object)
-        wanted = [] if members.is_members(entry) else [i for i in ids if _ID.fullmatch(i)]
+        wanted = [] if members.is_members(entry) or self._single else [i for i in ids if _ID.fullmatch(i)]
         rows, absent = self._by_id.find(entry, wanted)
         found: dict[str, Record | Absent] = {i: self.record(entry, columns, row) for i, row in rows.items()}
         found |= {i: Absent(RecordKey(object, i), how="page") for i in absent}

@@ -645,7 +645,7 @@ def test_many_are_read_in_few_calls_and_absence_as_the_profile_says(
     company: Company, absence: str, filters: str, on_ids: bool
 ) -> None:
     company.control("settings", filters=filters, system_filters=on_ids)
-    desk = open_desk(company, absence=absence)
+    desk = open_desk(company, absence=absence, lists="current")
     ids = [person(company, f"near {n}") for n in range(41)]
     del ids[20]  # a neighbour that nobody asks for
     gone = ids[5:15]
@@ -663,9 +663,44 @@ def test_many_are_read_in_few_calls_and_absence_as_the_profile_says(
     desk.writer.close()
 
 
-def test_records_of_another_form_are_not_ours_in_a_page_either(desk: Desk) -> None:
-    firms = sorted(desk.company.rows("company"))[:5]
+@pytest.mark.parametrize("lists", ["lag", "current"])
+def test_records_of_another_form_are_not_ours_in_a_page_either(company: Company, lists: str) -> None:
+    desk = open_desk(company, lists=lists)
+    firms = sorted(company.rows("company"))[:5]
     assert {type(r) for r in desk.writer.reader.fetch("person", firms).values()} == {Absent}
+    desk.writer.close()
+
+
+def test_pages_that_lag_neither_hide_an_edit_nor_undo_a_deletion(company: Company) -> None:
+    desk = open_desk(company)
+    ids = [person(company, f"lag {n}") for n in range(4)]
+    company.control("clock", advance=120)
+    company.control("settings", list_lag=60)
+    works = [desk.work(i) for i in ids]
+    units = desk.units(*works)
+    company.edit("person", ids[3], 名="edited, and no page shows it")
+    desk.writer._seen.clear()
+    said = desk.apply(units)
+    assert [said[w.seq].answer for w in works] == [*[Answer.DONE] * 3, Answer.CHANGED]
+    shown = {r.key.id for part in company.reader().scan("person") for r in part}
+    assert set(ids) <= shown, "pages still show what is gone"
+    assert desk.settle(*works[:3]) == {w.seq: "done" for w in works[:3]}
+    company.control("clock", advance=-120)
+    desk.writer.close()
+
+
+def test_a_record_that_pages_do_not_show_yet_is_not_made_twice(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    company, name = desk.company, "lag anew"
+    _, works, back = deleted(desk, name)
+    company.control("settings", list_lag=5)
+    company.control("fault", kind="cut_after", path="batch_create")
+    assert desk.apply(back) == {}
+    assert desk.settle(works[0]) == {works[0].seq: "again"}, "nobody can see it"
+    # The vendor's clock goes on while we wait.
+    waited = company.clock.sleep
+    monkeypatch.setattr(company.clock, "sleep", lambda seconds: (waited(seconds), company.control("clock", advance=seconds))[0])
+    said = desk.apply(back, attempt=2)[works[0].seq]
+    assert said.answer is Answer.DONE and named(company, name) == [said.became]
 
 
 def test_customers_are_counted_by_reading(desk: Desk) -> None:

@@ -435,6 +435,7 @@ def loop(
     for seed in seeds:
         # Whether a form is read again depends on the hour; here it always is, so that a seed is a run.
         chosen = {"delete_by": ("one", "batch")[seed % 2], "absence": ("asked", "page")[seed // 2 % 2], "unmoved": "read"}
+        chosen["lists"] = ("lag", "current")[seed // 4 % 2]
         profile = company.profile(**chosen)
         run = Run(seed, company, state, mapping, profile, tally, kind=kind, people=people[seed % len(people)])
         tally.violations += [(seed, v) for v in run.go()]

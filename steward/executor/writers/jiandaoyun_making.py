@@ -35,6 +35,8 @@ from steward.records import Fields, Record, RecordKey, canonical_text
 KEY_LIFE = timedelta(hours=1)
 """How long the vendor remembers a ``transaction_id``."""
 
+_PAUSES = (0.0, 2.0, 8.0)
+"""Seconds between looks for a record that is said to be there."""
 _EDITED = timedelta(seconds=1)
 """A record whose two times lie further apart was changed after it was made."""
 _FAILED = 4042
@@ -142,16 +144,21 @@ class JiandaoyunMaking(VendorWriter):
         if isinstance(ids, list) and len(ids) == 1 and isinstance(ids[0], str):
             return ids[0]
         if ids == []:
+            return self._find(entry, fields)
+        raise OutcomeUnknownError(N_("The CRM's answer does not name the record that was made."))
+
+    def _find(self, entry: ObjectMapping, fields: Fields) -> str:
+        """Find what the vendor says our key has made; pages may lag behind it."""
+        for pause in _PAUSES:
+            self.reader.wire.clock.sleep(pause)
+            self._made.clear()
             try:
                 found = self._found(entry, fields)
             except Refused:
-                found = None
-            else:
-                if found is None:
-                    raise Refused("key_used")  # it was made, and somebody has taken it away since
+                raise OutcomeUnknownError(N_("The CRM does not say which record it has made.")) from None
             if found is not None:
                 return found
-        raise OutcomeUnknownError(N_("The CRM's answer does not name the record that was made."))
+        raise Refused("key_used")  # it was made, and somebody has taken it away since
 
     def _key(self) -> str:
         """Return the same key for the same record of the same manifest, whenever it is asked."""

@@ -34,6 +34,7 @@ SETTINGS: Json = {
     "language": "random",  # language of msg: random, zh, en
     "audit": False,  # whether the edition has the audit interface
     "integrated": False,  # whether members come from another service and cannot be written
+    "list_lag": 0,  # seconds that pages lag behind what was made, changed or deleted; single reads never do
     "rates": True,  # documented limits per path and company
     "company_rate": 50,
     "concurrency": 0,  # calls at one time before 429; 0 is without bound
@@ -58,6 +59,7 @@ CREATE TABLE log(n INTEGER PRIMARY KEY, at REAL NOT NULL, path TEXT NOT NULL, bo
 CREATE TABLE events(n INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, actor TEXT NOT NULL, app_id TEXT NOT NULL,
   entry_id TEXT NOT NULL, data_id TEXT NOT NULL);
 CREATE TABLE pushes(n INTEGER PRIMARY KEY, body TEXT NOT NULL, query TEXT NOT NULL, signature TEXT NOT NULL);
+CREATE TABLE earlier(data_id TEXT NOT NULL, until REAL NOT NULL, body TEXT NOT NULL, updater TEXT NOT NULL, updated REAL NOT NULL);
 CREATE TABLE transactions(word TEXT PRIMARY KEY, kind TEXT NOT NULL, ids TEXT NOT NULL, until REAL NOT NULL);
 """
 
@@ -167,7 +169,19 @@ class State:
         return self.row("SELECT * FROM records WHERE entry_id = ? AND data_id = ? AND deleted IS NULL", entry_id, data_id)
 
     def scan(self, entry_id: str, after: str) -> Iterator[sqlite3.Row]:
-        """Records of a form that are not deleted, by ascending id, those behind ``after`` only."""
+        """Records of a form that are not deleted, by ascending id, those behind ``after`` only; as they were a while ago
+        where pages lag."""
+        lag = float(self.settings["list_lag"])
+        if lag:
+            then = self.now() - lag
+            yield from self.rows(
+                "SELECT r.data_id, r.entry_id, coalesce(e.body, r.body) AS body, r.creator, coalesce(e.updater, r.updater) AS updater, "
+                "r.created, coalesce(e.updated, r.updated) AS updated, r.flow_state FROM records r LEFT JOIN "
+                "(SELECT *, min(until) FROM earlier WHERE until > ? GROUP BY data_id) e ON e.data_id = r.data_id "
+                "WHERE r.entry_id = ? AND r.data_id > ? AND (r.deleted IS NULL OR r.deleted > ?) AND r.created <= ? ORDER BY r.data_id",
+                then, entry_id, after, then, then,
+            )  # fmt: skip
+            return
         yield from self.db.cursor().execute(
             "SELECT * FROM records WHERE entry_id = ? AND data_id > ? AND deleted IS NULL ORDER BY data_id", (entry_id, after)
         )
@@ -198,6 +212,12 @@ class State:
 
     def update(self, entry_id: str, data_id: str, body: Json, who: str) -> None:
         """Replace a record's body."""
+        if self.settings["list_lag"]:
+            self.run(
+                "INSERT INTO earlier SELECT data_id, ?, body, updater, updated FROM records WHERE data_id = ?",
+                self.now(),
+                data_id,
+            )
         self.run(
             "UPDATE records SET body = ?, updater = ?, updated = max(?, updated + 0.001) WHERE data_id = ?",
             json.dumps(body, ensure_ascii=False), who, self.now(), data_id,
