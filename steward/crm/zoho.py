@@ -20,9 +20,6 @@ many ids at once (``steward.crm.zoho_many``).
 
 from __future__ import annotations
 
-import csv
-import io
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -38,6 +35,7 @@ from steward.crm.pages import Page, Row
 from steward.crm.profiles import Profile
 from steward.crm.vendor import Access, VendorReader, switches
 from steward.crm.wire import WireClock, clock_of, unexpected
+from steward.crm.zoho_file import file_rows
 from steward.crm.zoho_many import FEW, ID, IN, ManyReads, bin_entry, chunks, lacking
 from steward.crm.zoho_values import ASIDE, LEFT_OUT, beside, plain
 from steward.crm.zoho_wire import OPTIONS, ZohoApi
@@ -65,7 +63,6 @@ ZOHO_CAPABILITIES = Capabilities(
 )
 
 _COQL_ROWS = 200
-_MAX_CSV = 4 << 30
 _POLL_SECONDS = (1.0, 2.0, 5.0, 10.0, 15.0)
 _POLLS = 400
 _STALE_TOKEN = ("EXPIRED_VALUE", "TOKEN_BOUND_DATA_MISMATCH")
@@ -81,7 +78,7 @@ class ZohoReader(VendorReader):
         ``[read]``: ``client_id``, ``client_secret``, ``refresh_token`` of a client without DELETE and UPDATE scopes.
     """
 
-    connector_version = "zoho/2"
+    connector_version = "zoho/2 full"
     counts_exactly = False
 
     def __init__(
@@ -97,6 +94,7 @@ class ZohoReader(VendorReader):
         self.options = switches(profile, OPTIONS)
         # Version 7 lists and purges the recycle bin, and brings nothing back.
         self.capabilities = replace(ZOHO_CAPABILITIES, restore_keeps_id=self.options["api"] == "v8")
+        self.connector_version = f"zoho/2 {self.options['subforms']}"  # what a record consists of
         self.api = ZohoApi(profile, write=write, transport=transport, clock=clock)
         super().__init__(mapping, self.api.wire, kept=kept)
         self._many = ManyReads(self.api)
@@ -295,7 +293,7 @@ class ZohoReader(VendorReader):
         else:
             raise UnavailableError(N_("The bulk read of {object} does not come to an end at the CRM."), object=entry.name)
         result = state.get("result") or {}
-        rows = self._file(entry, f"crm/bulk/v8/read/{job}/result")
+        rows = file_rows(self.api.download(f"crm/bulk/v8/read/{job}/result"), entry.name, self.kinds(entry))
         if result.get("count") != len(rows):
             raise SchemaMismatchError(
                 N_("{object}: the bulk read says {said} rows, its file holds {found}."),
@@ -306,29 +304,6 @@ class ZohoReader(VendorReader):
         if more and not following:
             raise unexpected(self.wire.host, 200, "more_records")
         return rows, following
-
-    def _file(self, entry: ObjectMapping, path: str) -> list[dict[str, Any]]:
-        raw = self.api.download(path)
-        try:
-            with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-                names = [i for i in archive.infolist() if i.filename.lower().endswith(".csv")]
-                if len(names) != 1 or names[0].file_size > _MAX_CSV:
-                    raise zipfile.BadZipFile
-                with archive.open(names[0]) as file:
-                    reader = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
-                    lacking = set(self.kinds(entry)) - set(reader.fieldnames or ()) - {"id"}
-                    lacking -= {n for n in lacking if f"{n}.id" in (reader.fieldnames or ())}
-                    rows = [{(n or "").removesuffix(".id"): v for n, v in row.items()} for row in reader]
-        except (zipfile.BadZipFile, UnicodeDecodeError, csv.Error, EOFError):
-            raise UnavailableError(N_("The file of the bulk read of {object} is broken."), object=entry.name) from None
-        for row in rows:
-            if "Id" in row and "id" not in row:
-                row["id"] = row.pop("Id")
-        if lacking:
-            raise SchemaMismatchError(
-                N_("{object}: the bulk read left out {missing}."), object=entry.name, missing=", ".join(sorted(lacking))
-            )
-        return rows
 
     def _users(self, cursor: Any) -> Iterator[Page]:
         number = cursor or 1

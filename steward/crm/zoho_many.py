@@ -2,7 +2,7 @@
 
 * COQL gives the plain fields of a hundred ids at once, exact and without lag. A text of 500 characters may be cut there:
   it is asked for again in full, as are subforms and multi-select look-ups, which no list has.
-* A row that lacks a field is read by itself. So is every id that COQL does not give and the recycle bin does not list: an
+* A field that a row lacks is asked for again in the same way; where that gives it neither, the record is read by itself. So is every id that COQL does not give and the recycle bin does not list: an
   answer without a record is no evidence.
 * The recycle bin is listed newest first, two hundred for one credit; what it holds is absent and can come back.
 
@@ -69,19 +69,9 @@ class ManyReads:
                     raise
                 self._no_coql.add(module)  # it does not take one of the fields: these are read one by one from now on
                 return {}
-        long = {n: None for row in found.values() for n, v in row.items() if isinstance(v, str) and len(v) >= CUT}
-        cut = [i for i, row in found.items() if any(isinstance(row[n], str) and len(row[n]) >= CUT for n in long)]
-        whole = self.full(module, list(long), cut)
-        if asides:
-            for id, more in self.full(module, asides, list(found)).items():
-                whole.setdefault(id, {}).update(more)
-        complete = {}
-        for id, row in found.items():
-            more = whole.get(id, {})
-            needed = {*asides, *(long if id in cut else ())}
-            if needed <= more.keys():
-                complete[id] = {**row, **more}
-        return complete
+        lacks = {i: {*asides, *(n for n in names if n not in row or _cut(row[n]))} for i, row in found.items()}
+        whole = self.full(module, sorted(set().union(*lacks.values())), [i for i, names in lacks.items() if names])
+        return {i: {**row, **whole.get(i, {})} for i, row in found.items() if lacks[i] <= whole.get(i, {}).keys()}
 
     def _part(self, module: str, names: Sequence[str], ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         listed = ", ".join(f"'{i}'" for i in ids)
@@ -89,8 +79,7 @@ class ManyReads:
         for group in list(chunks(names, _FIELDS)) or [[]]:
             query = f"select {', '.join(('id', *group))} from {module} where id in ({listed}) limit 0, {_BIN_PAGE}"  # noqa: S608  digits only, and the vendor's names
             said = self._api.read("POST", "crm/v8/coql", json={"select_query": query}).get("data") or []
-            rows = {str(r.get("id")): r for r in said if isinstance(r, dict) and set(group) <= r.keys()}
-            rows = {i: r for i, r in rows.items() if i in set(ids)}
+            rows = {str(r.get("id")): r for r in said if isinstance(r, dict) and str(r.get("id")) in ids}
             found = rows if found is None else {i: {**r, **rows[i]} for i, r in found.items() if i in rows}
         return found or {}
 
@@ -127,6 +116,10 @@ class ManyReads:
             if found.keys() >= wanted or not (said.get("info") or {}).get("more_records"):
                 break
         return found
+
+
+def _cut(value: object) -> bool:
+    return isinstance(value, str) and len(value) >= CUT
 
 
 def bin_entry(entry: ObjectMapping, item: object) -> Absent | None:

@@ -132,6 +132,19 @@ def test_a_text_that_a_list_cuts_comes_whole(crm: Caller, reader: ZohoReader) ->
     assert lengths == [499, 500, 501, 3_000]
 
 
+def test_a_column_that_coql_leaves_out_is_asked_for_in_full(
+    crm: Caller, reader: ZohoReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = rows.listed
+    monkeypatch.setattr(reading.rows, "listed", lambda *args: {n: v for n, v in real(*args).items() if n != "Tag"})
+    ids = crm.ids("Contacts", 40)
+    with open_reader(crm, reads="single") as single:
+        alone = single.fetch("contact", ids)
+    before = len(asked(crm))
+    found = reader.fetch("contact", ids)
+    assert all(same(found[i], alone[i]) for i in ids) and len(asked(crm)) - before <= 6
+
+
 @pytest.mark.parametrize("lacking", ["field", "record"])
 def test_what_an_answer_leaves_out_is_read_by_itself(
     crm: Caller, reader: ZohoReader, lacking: str, monkeypatch: pytest.MonkeyPatch
