@@ -193,10 +193,14 @@ def _first(values: Sequence[Any], name: str) -> str | None:
     return None
 
 
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""Years 1 to 9999; any other number is no time."""
+
+
 def moment(value: Any) -> Scalar:
     """Return Unix seconds as ISO 8601 in UTC; anything else as it is."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 40:
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, int) and not isinstance(value, bool) and FIRST_SECOND <= value <= LAST_SECOND:
+        return datetime.fromtimestamp(value, UTC).replace(tzinfo=None).isoformat() + "Z"
     return value  # type: ignore[no-any-return]  # JSON values are scalars
 
 
@@ -204,6 +208,6 @@ def day(value: Any) -> Scalar:
     """Return a day that comes as ``mm/dd/yyyy`` or as Unix seconds as ISO 8601; anything else as it is."""
     if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4})", value)):
         return f"{match[3]}-{int(match[1]):02d}-{int(match[2]):02d}"
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 40:
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d")
+    if isinstance(value, int) and not isinstance(value, bool) and FIRST_SECOND <= value <= LAST_SECOND:
+        return datetime.fromtimestamp(value, UTC).date().isoformat()
     return value  # type: ignore[no-any-return]  # JSON values are scalars

@@ -157,7 +157,7 @@ class Payload:
             day = datetime.strptime(str(value), "%Y-%m-%d").replace(tzinfo=UTC)
         except ValueError:
             raise Refused("not_writable") from None
-        return int(day.timestamp()) if self._seconds and not us else day.strftime("%m/%d/%Y")
+        return int(day.timestamp()) if self._seconds and not us else f"{day.month:02d}/{day.day:02d}/{day.year:04d}"
 
 
 def _list(value: Any) -> list[Any]:
