@@ -277,6 +277,9 @@ class HostileReader:
     def count(self, object: str) -> int:
         return 0
 
+    def untouchable(self, record: Record) -> str:
+        return ""
+
     def close(self) -> None: ...
 
 
