@@ -93,7 +93,8 @@ class HostileWire(httpx.BaseTransport):
         if request.url.path.endswith("data/invalid"):
             run.in_between(str(json.loads(request.content)["data"]["object_data_id"]))
         run.box.world.faults.clear()
-        if not run.quiet and rng.random() < (0.25 if changes else 0.03):
+        often = 0.6 if request.url.path.endswith("data/create") else 0.25 if changes else 0.03
+        if not run.quiet and rng.random() < often:
             kinds = ["cut", "cut_after", "throttled", *(["late", "refused", "busy", "html_after"] if changes else ["html"])]
             kind = rng.choice(kinds)
             code = {"throttled": 30004, "refused": OWN_CODE, "busy": 50009}.get(kind, 0)

@@ -60,7 +60,7 @@ class _Seeding:
             number = self.number[row["id"]] = str(1000 + n)
             open_id = "FSUID_" + record_id("user", row["id"])[:20].upper()
             mobile = f"1380000{n:04d}"
-            stopped = 0 if n == 0 else int(not row["is_active"])
+            stopped = 0 if n < 3 else int(not row["is_active"])  # an administrator, a colleague, and who writes for a program
             self.world.db.execute(
                 "INSERT INTO employee VALUES (?, ?, ?, ?, ?)", (number, open_id, mobile, row["name"], stopped)
             )
