@@ -208,10 +208,12 @@ class ZohoWriter(VendorWriter):
     def _finish(self, entry: ObjectMapping, ids: Mapping[str, str | None]) -> None:
         if not ids:
             return
+        keys = {RecordKey(entry.name, i) for i in ids}
+        self._stuck -= keys
         try:
             said = self._bin.purge(entry, ids, self.me)
         except (DeniedError, Refused):
-            self._stuck |= {RecordKey(entry.name, i) for i in ids}
+            self._stuck |= keys
         else:
             self._stuck |= {RecordKey(entry.name, i) for i, r in said.items() if r.answer is Answer.REFUSED}
 
