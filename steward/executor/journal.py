@@ -10,6 +10,7 @@ content and signatures (``audit``).
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -307,10 +308,22 @@ class Journal:
         sql = "SELECT seq, object, id, did, of_seq FROM item WHERE manifest=? AND state='partly' ORDER BY seq"
         return [tuple(r) for r in self.db.execute(sql, (manifest,)).fetchall()]
 
+    def made_in_part(self, manifest: str, seq: int) -> list[str] | None:
+        """Return which steps of an item were made that was done in part; None where it is in another state."""
+        sql = "SELECT did FROM item WHERE manifest=? AND seq=? AND state='partly'"
+        row = self.db.execute(sql, (manifest, seq)).fetchone()
+        return None if row is None else list(json.loads(row[0] or "{}").get("made", ()))
+
     def brought_back(self, manifest: str, *, since: str | None = None) -> set[int]:
-        """Return the numbers of a deletion's items that a restore has brought back; only those begun after the restore ``since``."""
+        """Return the numbers of a deletion's items that a restore has ended with, brought back or as a conflict.
+
+        Parameters
+        ----------
+        since : str or None
+            Only restores that were begun after this one.
+        """
         sql = (
-            "SELECT i.of_seq FROM manifest m JOIN item i ON i.manifest=m.id WHERE m.of=? AND i.state IN ('done', 'done_inferred') "
+            "SELECT i.of_seq FROM manifest m JOIN item i ON i.manifest=m.id WHERE m.of=? AND i.state IN ('done', 'done_inferred', 'conflict') "
             "AND m.first_seen > coalesce((SELECT first_seen FROM manifest WHERE id=?), '')"
         )
         return {row[0] for row in self.db.execute(sql, (manifest, since)).fetchall()}

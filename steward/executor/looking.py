@@ -64,7 +64,7 @@ def _shown(journal: Journal, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _partly(journal: Journal, known: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the items that were changed in part and that no restore has brought back since."""
+    """Yield the items that were changed in part and that no restore has ended with since."""
     original = known["of"] or known["id"]
     back = journal.brought_back(original, since=known["id"] if known["kind"] == "restore" else None)
     for seq, object, id, did, of in journal.partly(known["id"]):

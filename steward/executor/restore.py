@@ -89,6 +89,11 @@ class FrameEffects:
             self._at, self._effects = work.frame, grouped
         return self._effects.get(seq, [])
 
+    def untouched(self, seq: int, key: RecordKey) -> bool:
+        """True where an item was done in part and the step on its own record was not made: what is there is people's."""
+        made = self._journal.made_in_part(self._manifest, seq)
+        return made is not None and not any(m == str(key) or m.startswith(f"{key} ") for m in made)
+
 
 @dataclass(slots=True)
 class RestoreDecider:
@@ -177,7 +182,11 @@ class RestoreDecider:
         found = reading.records.get(self._now_at(own.before.key))
         if found is None or any(reading.records.get(self._now_at(e.before.key)) is None for e in originals):
             return State.FAILED, "no_answer", []
-        first = self._own(work, own, found, reading)
+        live = isinstance(found, Record) and not found.deleted
+        if live and work.of_seq is not None and self.effects.untouched(work.of_seq, own.before.key):
+            first: Effect | str = "already"  # whatever people did with it; what hung on it is led back
+        else:
+            first = self._own(work, own, found, reading)
         if isinstance(first, str):
             if first != "already":
                 return State.CONFLICT, first, []

@@ -344,6 +344,11 @@ def judge_restore(
             found.append(f"FALSE-RESTORED {key}")
 
     for seq, case in enumerate(cases):
+        kept = not crm.rows[case.loser].deleted and case.loser not in crm.ours and states[seq] == "partly"
+        if kept and case.loser in crm.touched and not crm.touched & {case.survivor, *case.deals}:
+            # People have changed a loser that we never wrote to: that is no reason to leave its links where we moved them.
+            left = [d for d in case.deals if text_of(crm.rows[d], "contact") != case.loser.id and outcome[seq] != State.FAILED]
+            found += [f"LINK-LEFT {deal} ({outcome[seq]})" for deal in left]
         if seq not in went or crm.touched & {case.loser, case.survivor, *case.deals, now(case.loser)}:
             continue
         back(case.loser, f"Loser {seq}", seq)
