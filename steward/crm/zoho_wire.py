@@ -43,6 +43,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "subforms": ("full", "single", "leave_out"),
     "update_guard": ("if_unmodified_since", "if_modified_since", "none"),
     "timeline": ("ask", "off"),
+    "attachments": ("keep", "lose"),
     "credits_reserve": (),
 }
 """Switches of a profile; docs/reference/zoho.md says what each decides. ``accounts``: address of the token service, for a

@@ -362,6 +362,63 @@ def test_an_edit_of_the_last_moment_is_found_in_the_timeline_before_a_purge(benc
         assert settled.state == "done" and case.life(work.id) == "gone"
 
 
+@pytest.mark.parametrize("option", ["keep", "lose"])
+def test_a_record_with_attachments_is_not_purged_unless_the_profile_says_so(bench: Bench, option: str) -> None:
+    case = bench.open(attachments=option)
+    ask = Asked(case)
+    ids = [case.new_person(f"P{n}") for n in range(3)]
+    file = case.put("Attachments", File_Name="contract.pdf", Size="3", Parent_Id={"id": ids[1], "name": "x"})
+    works, units = purge_unit(ask, *ids)
+    said = ask.apply(units)
+    if option == "keep":
+        assert (said[works[1].seq].answer, said[works[1].seq].code) == (Answer.REFUSED, "attachments")
+        assert [case.life(i) for i in (*ids, file)] == ["gone", "live", "gone", "live"]
+    else:
+        assert [case.life(i) for i in (*ids, file)] == ["gone"] * 4
+
+
+@pytest.mark.parametrize("kind", ["403", "400"])
+def test_attachments_that_are_not_counted_may_be_there(
+    ask: Asked, case: ZohoCase, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from steward.sandbox.zoho import people
+
+    (work,), units = purge_unit(ask, case.new_person("Hidden"))
+    if kind == "403":
+        case.crm.control("faults", kind="403", path="get_related_records_count")
+    else:
+        monkeypatch.setattr(people, "RELATED", {})
+    said = ask.apply(units)[work.seq]
+    assert (said.answer, said.code) == (Answer.REFUSED, "attachments") and case.life(work.id) == "live"
+
+
+def test_notes_that_are_not_mapped_keep_a_record_from_its_purge(bench: Bench) -> None:
+    text = mapping_text()
+    case = bench.open(mapping=parse_mapping(text[: text.index("# Notes of contacts")]))
+    ask = Asked(case)
+    id = case.new_person("Noted")
+    note = case.put("Notes", Note_Title="n", Parent_Id={"id": id, "name": "x"})
+    (work,), units = purge_unit(ask, id)
+    assert ask.apply(units)[work.seq].code == "attachments" and case.life(id) == case.life(note) == "live"
+    soft = ask.work(id)
+    units = ask.units(soft)
+    ask.apply(units)
+    assert case.life(note) == "bin"
+    restore(ask, units[0].effects, {})
+    assert case.life(id) == case.life(note) == "live"
+
+
+def test_attachments_go_into_the_bin_with_their_record_and_come_back(ask: Asked, case: ZohoCase) -> None:
+    id = case.new_person("Filed")
+    file = case.put("Attachments", File_Name="contract.pdf", Parent_Id={"id": id, "name": "x"})
+    work = ask.work(id)
+    units = ask.units(work)
+    ask.apply(units)
+    assert case.life(file) == "bin"
+    restore(ask, units[0].effects, {})
+    assert case.life(file) == "live" and case.values(file)["Parent_Id"]["id"] == id
+
+
 # back ------------------------------------------------------------------------------------------------------------------
 
 

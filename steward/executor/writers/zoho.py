@@ -111,6 +111,9 @@ class ZohoWriter(VendorWriter):
         module = _customers(entry)
         found: dict[str, Result] = {}
         ids = [_id(r.key.id) for r in records]
+        if op == "delete":
+            found = dict.fromkeys(self._bin.attached(entry, ids), Result(Answer.REFUSED, "attachments"))
+            ids = [i for i in ids if i not in found]
         for part in chunks(ids, IN):
             found |= self._delete(module, part)
         if op == "delete":

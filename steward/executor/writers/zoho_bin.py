@@ -3,19 +3,20 @@
 A restore of more than a thousand rows is scheduled, without a job to ask: the record itself is looked at until it is there.
 A purge takes only what the bin says we put there. Where the timeline of a record tells of an edit after the version that was
 reviewed, the record is brought back instead; a timeline that says nothing of records in the bin does not hold a purge up.
+A record with attachments is not purged at all unless the profile says so: no backup holds them.
 
 Left to others: moving records into the bin (``writers.zoho``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from steward.crm.mapping import ObjectMapping
 from steward.crm.zoho import ZohoReader
 from steward.crm.zoho_many import IN, chunks
-from steward.errors import CrmError, OutcomeUnknownError, SchemaMismatchError
+from steward.errors import CrmError, DeniedError, OutcomeUnknownError, SchemaMismatchError
 from steward.executor.ports import Answer, Result
 from steward.executor.writers.vendor import Refused
 from steward.executor.writers.zoho_answers import one, ours, unclear, verdicts
@@ -23,6 +24,7 @@ from steward.records import Absent, Record
 
 POLLS = (1.0, 2.0, 5.0, 10.0, 15.0, 15.0, 15.0, 15.0, 15.0, 15.0)
 """Seconds between looks at what the vendor has scheduled; after the last the outcome is unknown, and settled later."""
+_COUNTS = "get_related_records_count"
 _TOUCHED = frozenset({"updated", "find_and_merge_duplicate", "added_subform", "tag_added"})
 
 
@@ -67,6 +69,28 @@ class Bin:
                 return
             self._reader.wire.clock.sleep(pause)
         raise unclear(self._host)
+
+    def attached(self, entry: ObjectMapping, ids: Sequence[str]) -> set[str]:
+        """Return which records have what no backup holds: attachments, and notes that are not mapped.
+
+        Where the vendor does not say how many there are, there may be some.
+        """
+        if self._reader.options["attachments"] == "lose":
+            return set()
+        noted = any(o.source == "Notes" and entry.name in o.parents.values() for o in self._reader.mapping.objects.values())
+        lists = ("Attachments",) if noted else ("Attachments", "Notes")
+        asked = {_COUNTS: [{"related_list": {"api_name": name}} for name in lists]}
+        return {id for id in ids if not self._none(f"crm/v8/{entry.source}/{id}/actions/{_COUNTS}", asked, lists)}
+
+    def _none(self, path: str, asked: Mapping[str, object], lists: Sequence[str]) -> bool:
+        try:
+            said = self._reader.api.read("POST", path, json=asked).get(_COUNTS)
+        except (SchemaMismatchError, DeniedError):  # a list that is hidden in the layout is not answered
+            return False
+        nested = said if isinstance(said, list) else []
+        found = [x for part in nested for x in (part if isinstance(part, list) else [part]) if isinstance(x, dict)]
+        counts = {str((x.get("related_list") or {}).get("api_name")): str(x.get("count")) for x in found}
+        return all(counts.get(name) == "0" for name in lists)
 
     def purge(self, entry: ObjectMapping, versions: Mapping[str, str | None], me: str) -> dict[str, Result]:
         """Delete for good what lies in the bin by our hand.

@@ -100,28 +100,33 @@ MODULES: dict[str, tuple[Field, ...]] = {
         _f("Sales_Order", "lookup", "Sales_Orders"),
     ),
     "Notes": (*_SYSTEM, _f("Note_Title"), _f("Note_Content", "textarea"), _f("Parent_Id", "lookup", "se_module")),
+    "Attachments": (*_SYSTEM, _f("File_Name"), _f("Size", "bigint"), _f("Parent_Id", "lookup", "se_module")),
 }  # fmt: skip
 
 NAME_OF = {
     "Accounts": "Account_Name", "Contacts": "Full_Name", "Leads": "Full_Name", "Deals": "Deal_Name", "Tasks": "Subject",
     "Calls": "Subject", "Events": "Event_Title", "Cases": "Subject", "Sales_Orders": "Subject", "Invoices": "Subject",
-    "Notes": "Note_Title",
+    "Notes": "Note_Title", "Attachments": "File_Name",
 }  # fmt: skip
 RELATED: dict[str, dict[str, tuple[str, str]]] = {
     "Accounts": {
         "Contacts": ("Contacts", "Account_Name"), "Deals": ("Deals", "Account_Name"), "Tasks": ("Tasks", "What_Id"),
         "Calls": ("Calls", "What_Id"), "Events": ("Events", "What_Id"), "Cases": ("Cases", "Account_Name"),
         "Invoices": ("Invoices", "Account_Name"), "SalesOrders": ("Sales_Orders", "Account_Name"), "Notes": ("Notes", "Parent_Id"),
+        "Attachments": ("Attachments", "Parent_Id"),
     },
     "Contacts": {
         "Deals": ("Deals", "Contact_Name"), "Tasks": ("Tasks", "Who_Id"), "Calls": ("Calls", "Who_Id"),
         "Events": ("Events", "Who_Id"), "Cases": ("Cases", "Related_To"), "Invoices": ("Invoices", "Contact_Name"),
         "SalesOrders": ("Sales_Orders", "Contact_Name"), "Notes": ("Notes", "Parent_Id"),
+        "Attachments": ("Attachments", "Parent_Id"),
     },
-    "Leads": {"Tasks": ("Tasks", "Who_Id"), "Notes": ("Notes", "Parent_Id")},
-    "Deals": {"Notes": ("Notes", "Parent_Id"), "SalesOrders": ("Sales_Orders", "Deal_Name")},
+    "Leads": {"Tasks": ("Tasks", "Who_Id"), "Notes": ("Notes", "Parent_Id"), "Attachments": ("Attachments", "Parent_Id")},
+    "Deals": {"Notes": ("Notes", "Parent_Id"), "Attachments": ("Attachments", "Parent_Id"), "SalesOrders": ("Sales_Orders", "Deal_Name")},
 }  # fmt: skip
 """Module → related list → (module of the children, their look-up field)."""
+FOLLOWING = ("Notes", "Attachments")
+"""Modules whose records go into the bin with their parent and come back with it."""
 
 
 def field_of(module: str, name: str) -> Field | None:

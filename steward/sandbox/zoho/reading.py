@@ -14,7 +14,7 @@ from starlette.responses import Response
 from steward.sandbox.zoho import coql, rows
 from steward.sandbox.zoho.answers import Call, Refusal, answer, nothing
 from steward.sandbox.zoho.auth import require
-from steward.sandbox.zoho.model import MODULES, RELATED, Field, field_meta, field_of, module_meta
+from steward.sandbox.zoho.model import FOLLOWING, MODULES, RELATED, Field, field_meta, field_of, module_meta
 from steward.sandbox.zoho.state import DAY, State, parse_moment
 
 MOST_FIELDS, PAGE, BY_PAGE = 50, 200, 2_000
@@ -285,7 +285,7 @@ def related(state: State, call: Call, module: str, ident: str, name: str, *, lif
     """``GET /{module}/{id}/{list}``, and ``/{module}/deleted/{id}/{list}`` for a record in the bin (look-ups only)."""
     require(call, "ZohoCRM.modules.READ", module=known(module))
     relation = RELATED.get(module, {}).get(name)
-    if relation is None or (life == "bin" and name == "Notes"):
+    if relation is None or (life == "bin" and name in FOLLOWING):
         raise Refusal(400, "INVALID_DATA", "the related list name given seems to be invalid", {"resource_path_index": 2})
     wanted = chosen(state, call, relation[0])
     if state.get(number(ident), module=module, life=life) is None:

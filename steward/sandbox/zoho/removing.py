@@ -1,6 +1,6 @@
 """Deleting, the bin, restoring, purging and mass deletion, with the vendor's verdicts.
 
-Notes follow their parent into the bin and back; records that look a deleted one up survive, unless the switch
+Notes and attachments follow their parent into the bin and back; records that look a deleted one up survive, unless the switch
 ``cascade`` says otherwise. Left to others: merges and users (``people``).
 """
 
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from steward.sandbox.zoho.answers import Call, Refusal, answer, envelope, nothing, verdicts
 from steward.sandbox.zoho.auth import require
 from steward.sandbox.zoho.changing import taken
-from steward.sandbox.zoho.model import RELATED
+from steward.sandbox.zoho.model import FOLLOWING, RELATED
 from steward.sandbox.zoho.reading import known, missing, number
 from steward.sandbox.zoho.state import State
 
@@ -29,7 +29,7 @@ def drop(state: State, module: str, ident: int, user: int, source: str, *, workf
                      (now, user, workflow, ident))  # fmt: skip
     state.remember(ident, "deleted", source, user)
     for name, (child, look) in RELATED.get(module, {}).items():
-        if name == "Notes" or f"{module}>{child}" in state.switches["cascade"]:
+        if name in FOLLOWING or f"{module}>{child}" in state.switches["cascade"]:
             state.db.execute(
                 "UPDATE record SET life = 'bin', deleted = ?, deleted_by = ?, dragged_by = ? WHERE module = ? AND life = 'live' "  # noqa: S608
                 f"AND json_extract(doc, '$.{look}.id') = ?",
@@ -210,7 +210,7 @@ def _restore_one(state: State, ident: int, user: int, message: str, *, scheduled
     found = state.get(ident, life="bin")
     if found is None:
         return envelope("INVALID_DATA", "the id given seems to be invalid", {"id": str(ident)}, "error")
-    parent = json.loads(found[1]["doc"]).get("Parent_Id") if found[0] == "Notes" else None
+    parent = json.loads(found[1]["doc"]).get("Parent_Id") if found[0] in FOLLOWING else None
     if found[1]["dragged_by"] is not None or (parent and state.get(int(parent["id"])) is None):
         return envelope(
             "CANNOT_RESTORE_WITHOUT_PARENT", "cannot restore without the parent record", {"id": str(ident)}, "error"
