@@ -247,11 +247,11 @@ class VendorWriter(VendorLook, ABC):
             if effect is not meant and step is not None:
                 self._steps.replace(manifest, [replace(step, leaves=self._leaves(effect, step.fields))])
             try:
+                if len(unit.effects) > 1 and self._goes(effect, unit):
+                    self._none_refers(effect, unit)  # may take many calls: the record itself is looked at after it
                 if effect.op != "insert":
                     self._look_again([effect.before.key])
                     self._compare(effect)
-                if len(unit.effects) > 1 and self._goes(effect, unit):
-                    self._none_refers(effect, unit)
                 self._hook("vendor.call")
                 new = self._call(effect)
                 self._hook("vendor.called")
