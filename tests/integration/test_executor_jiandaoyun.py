@@ -227,8 +227,9 @@ def test_a_batch_that_was_cut_in_its_middle_is_read_record_by_record(company: Co
     desk.writer.close()
 
 
-def test_three_hundred_go_a_hundred_at_a_time(company: Company) -> None:
-    desk = open_desk(company, delete_by="batch")
+@pytest.mark.parametrize("lists", ["lag", "current"])
+def test_many_go_as_many_at_a_time_as_can_be_looked_at(company: Company, lists: str) -> None:
+    desk = open_desk(company, delete_by="batch", lists=lists)
     ids = [person(company, f"many {n}") for n in range(230)]
     records = desk.writer.read([RecordKey("person", i) for i in ids]).records
     works = [
@@ -239,7 +240,9 @@ def test_three_hundred_go_a_hundred_at_a_time(company: Company) -> None:
     start = count(company)
     said = desk.apply(desk.units(*works))
     assert len(said) == 230 and {r.answer for r in said.values()} == {Answer.DONE}
-    assert [len(c["body"]["data_ids"]) for c in calls_since(company, start, "batch_delete")] == [100, 100, 30]
+    assert [len(c["body"]["data_ids"]) for c in calls_since(company, start, "batch_delete")] == (
+        [100, 100, 30] if lists == "current" else [60, 40, 60, 40, 30]
+    )
     desk.writer.close()
 
 

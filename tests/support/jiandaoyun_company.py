@@ -231,6 +231,10 @@ class Frames:
     def of(self, seq: int) -> list[Effect]:
         return [e for e in self._effects if e.seq == seq]
 
+    def untouched(self, seq: int, key: RecordKey) -> bool:
+        """No item here was done in part."""
+        return False
+
 
 @dataclass
 class Desk:

@@ -257,7 +257,7 @@ class Run:
         for id in ids:
             row = self.state.record(self.entry, id)
             seen = self.acts.get(id)
-            old = seen is not None and seen < self.clock.at - WINDOW
+            old = seen is not None and seen < self.clock.at - WINDOW - (len(ids) - 1) * TICK  # looked at one after another
             if row is not None and old and json.loads(row["body"]).get(self.mail) != self.before[id].fields[self.mail]:
                 self.lost.append("EDIT-LOST")
 

@@ -37,6 +37,8 @@ from steward.records import Absent, Fields, Record, RecordKey, Scalar, canonical
 
 MOST = 100
 """Records of one batch call."""
+MOST_SINGLY = 60
+"""The same where each is asked for by itself before it: 30 calls a second."""
 LOOKED = 20
 """Records that are looked at together before they go one by one: one second of calls."""
 
@@ -101,8 +103,8 @@ class JiandaoyunWriter(JiandaoyunMaking):
         return super().settle(works, manifest=manifest)
 
     def at_once(self, entry: ObjectMapping, op: str) -> int:
-        """Return one, unless the profile lets a hundred go in a call."""
-        return 1 if self._one_by_one else MOST
+        """Return one, unless the profile lets many go in a call: a hundred, or as many as are looked at in two seconds."""
+        return 1 if self._one_by_one else MOST_SINGLY if self.reader.options["lists"] == "lag" else MOST
 
     def _make(self, units: Sequence[Unit], manifest: str) -> dict[int, Result]:
         """Make units, a second's worth at a time: looked at together, and merges asked together what still refers."""
@@ -111,8 +113,9 @@ class JiandaoyunWriter(JiandaoyunMaking):
         for start in range(0, len(units), size):
             some = units[start : start + size]
             merges = [u for u in some if len(u.effects) > 1 and any(e.op == "delete" for e in u.effects)]
-            with suppress(CrmError, SchemaMismatchError):  # then each is looked at by itself
-                self._look_again([e.before.key for u in some if len(u.effects) == 1 for e in u.effects if e.op == "delete"])
+            if self._one_by_one:
+                with suppress(CrmError, SchemaMismatchError):  # then each is looked at by itself
+                    self._look_again([e.before.key for u in some if len(u.effects) == 1 for e in u.effects if e.op == "delete"])
             for part in ([u for u in some if u not in merges], merges):
                 try:
                     said = self._merge_together(part, manifest) if part is merges else super()._make(part, manifest)
