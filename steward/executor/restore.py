@@ -221,6 +221,13 @@ class RestoreDecider:
         new = self.new_id(key.object, key.id)
         return key if new is None else RecordKey(key.object, new)
 
+    def _link_to(self, parent: RecordKey) -> RecordKey:
+        """Return where a link leads; to what is made anew just now it leads by the old id, and the writer puts the new one in.
+
+        An id that an earlier attempt had made is none any more where people have deleted that record since.
+        """
+        return parent if parent in self._renumbered else self._now_at(parent)
+
     def _own(self, work: Work, e: Effect, found: Record | Absent, reading: Reading) -> Effect | str:
         if e.op in ("delete", "bin"):
             return self._back(work, e, found, reading)
@@ -288,7 +295,7 @@ class RestoreDecider:
                     changes[name] = None
                     self.impossible.append(Line(work.seq, "link", before.key, name, "impossible", why="self_link"))
                 continue
-            now = self._now_at(parent)
+            now = self._link_to(parent)
             if now != parent:
                 changes[name] = self.writer.value_for(before.key.object, name, now.id, EPOCH)
             elif not self._there(parent) and isinstance(reading.records.get(parent), Absent):
@@ -309,7 +316,7 @@ class RestoreDecider:
                 continue
             if name in entry.parents and old is not None:
                 parent = RecordKey(entry.parents[name], canonical_text(old) or "")
-                at = self._now_at(parent)
+                at = self._link_to(parent)
                 if at != parent:
                     old = self.writer.value_for(e.before.key.object, name, at.id, EPOCH)
                 elif not self._there(parent) and isinstance(reading.records.get(parent), Absent):

@@ -56,3 +56,11 @@ def test_a_child_that_was_led_elsewhere_between_two_reads_is_not_taken_along() -
     with pytest.raises(Stop) as stopped:
         unit_of([work], Reading(now, {loser: [Link(deal, "contact", loser)]}), rules)
     assert (stopped.value.state, stopped.value.code) == (State.DRIFT, "children_changed")
+
+
+@pytest.mark.parametrize("seed", [400_193, 400_245, 400_390, 400_508, 400_613])
+def test_what_longer_runs_have_found(seed: int) -> None:
+    """Links left at the survivor where people had worked on a loser done in part; links to a new id that people had deleted."""
+    tally = Tally()
+    cut_run(seed, tally)
+    assert not tally.violations
