@@ -18,7 +18,7 @@ from steward.crm.examples import example_mapping
 from steward.crm.fxiaoke import FxiaokeReader
 from steward.crm.mapping import parse_mapping
 from steward.crm.profiles import Profile
-from steward.errors import DeniedError, SchemaMismatchError, ThrottledError, UnavailableError
+from steward.errors import DeniedError, SchemaMismatchError, ThrottledError, UnavailableError, UsageError
 from steward.records import Absent, Record, canonical_text
 from steward.sandbox.fxiaoke import create_app, sandbox_mapping
 from steward.sandbox.fxiaoke.world import Fault, Switches, World
@@ -159,7 +159,7 @@ def test_voided_records_that_no_query_shows_are_found_by_id(sandbox: Sandbox) ->
 def test_many_ids_take_few_calls_and_the_answers_are_those_of_one_by_one(sandbox: Sandbox, voided: Any) -> None:
     sandbox.world.switches.voided_in_query = voided
     stored = sandbox.stored("ContactObj")
-    gone = [k for k, d in stored.items() if not d["is_deleted"]][0]
+    gone = next(k for k, d in stored.items() if not d["is_deleted"])
     sandbox.world.drop("ContactObj", gone)
     hidden = [k for k, d in stored.items() if d["is_deleted"]][:3]
     wanted = [*list(stored)[:100], *hidden, gone, "0" * 24]
@@ -237,6 +237,16 @@ def test_our_own_limit_stays_below_the_vendors(sandbox: Sandbox) -> None:
         "SELECT count(*) FROM request_log WHERE code = 30004 AND path LIKE '%data/get'"
     ).fetchone()
     assert refused == (0,) and sandbox.clock.slept > 40
+
+
+def test_another_limit_is_kept_where_the_profile_says_one(sandbox: Sandbox) -> None:
+    wanted = list(sandbox.stored("ContactObj"))[:30]
+    with sandbox.reader(calls_per_20_seconds="10", **SEES) as reader:
+        assert sum(len(reader.fetch("contact", [key])) for key in wanted) == 30
+    assert sandbox.clock.slept > 40
+    for wrong in ("0", "many", "-1", "1e3"):
+        with pytest.raises(UsageError), sandbox.reader(calls_per_20_seconds=wrong, **SEES):
+            pass
 
 
 def test_a_busy_vendor_and_broken_connections_are_asked_again(sandbox: Sandbox) -> None:

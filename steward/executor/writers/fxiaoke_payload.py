@@ -63,7 +63,9 @@ def columns_to_set(
         The profile says that an employee can be stopped by editing the personnel record.
     """
     if is_user(entry):
-        return frozenset({"status"}) if stops_users and not create and entry.source == "PersonnelObj" else frozenset()
+        stored = fields.get("status", {}).get("type", "formula") not in _READ_ONLY
+        stops = stops_users and not create and stored and entry.source == "PersonnelObj"
+        return frozenset({"status"} if stops else ())
     found = {
         name
         for name, field in fields.items()
