@@ -93,6 +93,10 @@ class _TextEffects(FrameEffects):
     def of(self, seq: int) -> list[Effect]:
         return [_as_text(e) for e in self._frames.of(seq)]
 
+    def untouched(self, seq: int, key: RecordKey) -> bool:
+        """Never: in the scratch CRM every step is taken for made."""
+        return False
+
 
 def _as_text(e: Effect) -> Effect:
     before = replace(e.before, fields=_texts(e.before.fields))
