@@ -5,7 +5,7 @@ a tag, stale people go for good with their notes and come back under new ids.
 Known duplicates and stale people are planted by the generator; a named person decides on exactly these. While the manifest is
 applied, calls are throttled, lost and cut off, people edit, and the process dies twice. Waiting takes no time here; nothing
 else is made easier. By hand with 5,000 customers, and once more with losers gone for good as well:
-``COPPER_WAY=5000 pytest tests/integration/test_whole_way_copper.py -s``.
+``COPPER_WAY=5000 pytest tests/integration/test_whole_way_copper.py -s -o timeout=0``.
 """
 
 from __future__ import annotations
