@@ -43,7 +43,7 @@ CODES = frozenset(
         "escape", "too_large", "empty", "hidden_character", "not_nfc", "not_base64", "link", "pipe", "folder", "device", "unreadable",
         "veto_name", "size_differs", "chunk_differs", "subject_differs", "counts_differ", "table", "tree_head", "numbering",
         "line_too_long", "record_twice", "survivor_goes", "wrong_preimage", "wrong_object", "wrong_target", "wrong_survivor",
-        "wrong_related", "anonymise", "key_twice", "signatures_full",
+        "wrong_related", "anonymise", "side_effects", "key_twice", "signatures_full",
     }
 )  # fmt: skip
 """Every code that a refusal of bytes has."""

@@ -185,6 +185,7 @@ def _check(envelope: bytes, items: ItemSource, trust: TrustStore, context: Verif
         raise MalformedManifestError(N_("A manifest is about one subject, items.ndjson."))
     _check_kinds(said)
     _check_anonymise(said)
+    _check_side_effects(said)
     # 7: where it may run.
     rules.check_target(said, trust, context)
     # 8: when.
@@ -226,6 +227,15 @@ def _check_anonymise(said: ManifestPredicate) -> None:
     if objects != set(said.anonymise) or not all(fields) or any(len(set(f)) != len(f) for f in fields):
         raise MalformedManifestError(
             N_("The manifest does not say which fields of which objects are anonymised, each once."), code="anonymise"
+        )
+
+
+def _check_side_effects(said: ManifestPredicate) -> None:
+    """Refuse switches that are not sorted, each once: one meaning has one encoding."""
+    names = [name.encode() for name in said.side_effects]
+    if sorted(set(names)) != names:
+        raise MalformedManifestError(
+            N_("The manifest does not name the side effects that stay on in order, each once."), code="side_effects"
         )
 
 

@@ -185,6 +185,7 @@ CASES: dict[str, Case] = {
     "ok/vetoed-items": Case(made=PLAIN, vetoes=(_veto(PLAIN, "eve", (1,)),)),
     "ok/veto-of-another-manifest": Case(made=PLAIN, vetoes=(_veto(PLAIN, "eve", id="0" * 26),)),
     "ok/begun-and-resumed": Case(made=PLAIN, context={"ledger": {PLAIN.predicate.manifest_id: {"digest": _digest(PLAIN), "finished": False}}}),
+    "ok/side-effects-that-stay-on": Case(made=manifest(3, side_effects=("approvals", "wf_trigger"))),
     "ok/trust-rotated": Case(trust=_chain({})),
     "ok/ids-in-chinese": Case(made=manifest([item(0, id="客户-0001", reviewer="李雷")])),
     "ok/steward-of-one-object": Case(made=manifest([item(0, object="deal")]), signers=("fay",)),
@@ -258,6 +259,15 @@ CASES: dict[str, Case] = {
     "statement/bidirectional-text": Case("MalformedManifestError", made=manifest(1, policy=PolicyRef(digest=POLICY, version="1\u202e"))),
     "statement/counts-too-small": Case("ManifestError", made=manifest(3, counts={"contact/soft_delete": 2})),
     "statement/counts-of-another-action": Case("ManifestError", made=manifest([item(0, action="reassign", target="5")], counts={"contact/soft_delete": 1})),
+    "statement/side-effects-out-of-order": Case("MalformedManifestError", made=manifest(1, side_effects=("wf_trigger", "approvals"))),
+    "statement/side-effect-twice": Case("MalformedManifestError", made=manifest(1, side_effects=("wf_trigger", "wf_trigger"))),
+    "statement/too-many-side-effects": Case("MalformedManifestError", made=manifest(1, side_effects=tuple(f"s{n:02d}" for n in range(21)))),
+    "statement/side-effects-as-an-empty-list": Case("MalformedManifestError", made=PLAIN, edit_envelope=_resigned(PLAIN, lambda p: p[:-2] + b',"sideEffects":[]}}')),
+    "statement/side-effects-as-null": Case("MalformedManifestError", made=PLAIN, edit_envelope=_resigned(PLAIN, lambda p: p[:-2] + b',"sideEffects":null}}')),
+    "statement/side-effects-misspelt": Case("UnknownFieldError", made=PLAIN, edit_envelope=_resigned(PLAIN, lambda p: p[:-2] + b',"sideEffect":["wf_trigger"]}}')),
+    "statement/side-effects-before-their-place": Case(
+        "MalformedManifestError", made=PLAIN, edit_envelope=_resigned(PLAIN, lambda p: p.replace(b',"supersedes"', b',"sideEffects":["wf_trigger"],"supersedes"'))
+    ),
     "statement/anonymise-without-fields": Case("MalformedManifestError", made=manifest([item(0, action="anonymise")], anonymise={}), signers=("bob", "dan")),
     "statement/anonymise-with-an-empty-list": Case("MalformedManifestError", made=manifest([item(0, action="anonymise")], anonymise={"contact": ()}), signers=("bob", "dan")),
     "statement/anonymise-a-field-twice": Case("MalformedManifestError", made=manifest([item(0, action="anonymise")], anonymise={"contact": (EMAIL, replace(EMAIL, method="token"))}), signers=("bob", "dan")),
