@@ -51,9 +51,9 @@ class LooksOnce(ZohoWriter):
 @pytest.mark.parametrize(
     ("broken", "options", "seeds"),
     [
-        (HalfAPurge, {}, (11, 16, 19)),
+        (HalfAPurge, {}, (13, 15, 16)),
         (TrustsTheStatus, {}, (0, 1, 2, 3)),
-        (LooksOnce, {"update_guard": "none"}, (38, 43, 52)),
+        (LooksOnce, {"update_guard": "none"}, (38, 52, 43)),
     ],
 )
 def test_a_broken_writer_is_found(broken: type[ZohoWriter], options: dict[str, str], seeds: tuple[int, ...]) -> None:
