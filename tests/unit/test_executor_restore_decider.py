@@ -56,6 +56,9 @@ class Frames:
     def of(self, seq: int) -> list[Effect]:
         return [e for e in self._effects if e.seq == seq]
 
+    def untouched(self, seq: int, key: RecordKey) -> bool:
+        return False
+
 
 def decide(crm: Crm, effects: Sequence[Effect], ids: Mapping[tuple[str, str], str] | None = None, **more: Any) -> Any:
     moved = ids or {}
