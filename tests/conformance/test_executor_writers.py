@@ -129,6 +129,9 @@ class Frames:
     def of(self, seq: int) -> list[Effect]:
         return [e for e in self._effects if e.seq == seq]
 
+    def untouched(self, seq: int, key: RecordKey) -> bool:
+        return False  # nothing here is done in part
+
 
 def restore(ask: Asked, effects: Sequence[Effect], moved: dict[tuple[str, str], str]) -> dict[int, Result]:
     """Bring effects back as the engine does, batch after batch; ``moved`` gets the new ids."""
