@@ -156,9 +156,35 @@ def test_a_first_value_that_dangles_does_not_hide_where_a_link_points(world: Wor
     assert field in tickets.parents
 
 
-def test_a_link_inside_a_subform_is_said_to_be_unseen(world: World) -> None:
+def test_a_link_inside_a_subform_is_said_to_hold_deletions_back(world: World) -> None:
     text = (world.folder / "mapping.toml").read_text(encoding="utf-8")
-    assert world.widget("订单", "收货人") in text
+    assert f"{world.widget('订单', '收货人')} refers from inside a subform; it holds a deletion back" in text
+
+
+def test_the_proposed_mapping_says_what_a_call_may_write(world: World) -> None:
+    mapping = parse_mapping((world.folder / "mapping.toml").read_text(encoding="utf-8"), where="mapping.toml")
+    by_entry = {o.source.partition("/")[2]: o for o in mapping.objects.values()}
+    never = {"sn", "upload", "image", "linkdata", "separator"}
+    for form in world.form.values():
+        entry = by_entry.get(form["entry_id"])
+        if entry is None:
+            continue
+        top = [f for f in form["fields"] if not f["in"]]
+        losing = {f["in"] for f in form["fields"] if f["in"] and f["type"] in never}
+        assert set(entry.writable or ()) == {f["widget"] for f in top if f["type"] not in never and f["widget"] not in losing}
+
+
+def test_members_are_an_object_of_their_own(world: World) -> None:
+    text = (world.folder / "mapping.toml").read_text(encoding="utf-8")
+    text += '\n[objects.user]\ntable = "members"\nkey = "username"\nrole = "user"\n'
+    (world.folder / "mapping.toml").write_text(text, encoding="utf-8")
+    with world.reader() as reader:
+        assert reader.access().missing == ()
+        found = read(reader, "user")
+        assert found and all(r.fields["status"] != -1 for r in found.values()), "who has left is not listed"
+        asked = reader.fetch("user", [*found, "nobody"])
+    assert {i: r for i, r in asked.items() if i != "nobody"} == found
+    assert asked["nobody"] == Absent(RecordKey("user", "nobody"), how="1010")
 
 
 def test_map_by_command_writes_a_file_that_check_accepts(world: World, capsys: pytest.CaptureFixture[str]) -> None:
