@@ -15,7 +15,7 @@ from steward.screen import Screen
 
 STATE_WORDS = {
     "done": N_("done"), "done_inferred": N_("done (read back later)"), "drift": N_("changed since the review"),
-    "missing": N_("not there"), "failed": N_("failed"), "veto": N_("vetoed"), "blocked": N_("blocked by what hangs on it"),
+    "missing": N_("not there"), "failed": N_("failed"), "veto": N_("vetoed"), "blocked": N_("blocked"),
     "held": N_("on the hold list"), "conflict": N_("conflict"), "pending": N_("open"), "intent": N_("sent, not settled"),
     "doubt": N_("in doubt"), "partly": N_("done in part"), "apply": N_("would be applied"), "vetoed": N_("vetoed"),
 }  # fmt: skip
@@ -23,7 +23,7 @@ MANIFEST_WORDS = {
     "deletion": N_("deletion"), "restore": N_("restore"), "running": N_("not finished"), "finished": N_("finished"),
     "vetoed": N_("vetoed"), "expired": N_("expired"),
 }  # fmt: skip
-PARTLY = N_("Done in part: {count} records of {manifest}. Some of their steps were made, the rest could not be made any more.")
+PARTLY = N_("Done in part: {count} of the records of {manifest}. Some of their steps were made, the rest could not be made any more.")
 PARTLY_RUNNING = N_("When the run is finished a restore can bring them back as they were.")
 PARTLY_RESTORE = N_("A restore brings them back as they were; then look at them, and propose anew what shall still go.")
 PARTLY_OF_RESTORE = N_("Look at these records in the CRM, then run the restore once more: it goes on from what it finds.")
