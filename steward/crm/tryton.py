@@ -67,7 +67,7 @@ _SECRET = ("password", "session")
 _NOW = "last_modified_at"
 """Is computed from other columns, and of a computed model it is the time of asking."""
 _ID = re.compile(r"[1-9][0-9]{0,18}")
-_IN = 200
+_IN = 500
 
 
 class TrytonReader(VendorReader):
@@ -194,6 +194,9 @@ class TrytonReader(VendorReader):
             if not rows:
                 yield [], None
                 return
+            if len(rows) < most and entry.source != RELATIONS:
+                yield rows, None
+                return
             last = int(rows[-1]["id"])
             yield rows, last
         while ids := self._ids_after(parent, last):
@@ -247,7 +250,7 @@ class TrytonReader(VendorReader):
         return found
 
     def fetch(self, object: str, ids: Sequence[str]) -> Mapping[str, Record | Absent]:
-        """Return what each id is now, two hundred to a call."""
+        """Return what each id is now, five hundred to a call."""
         entry, columns = self.entry(object), self.columns(object)
         found: dict[str, Record | Absent] = {
             i: Absent(RecordKey(object, i), how="no Tryton id") for i in ids if not _ID.fullmatch(i)
@@ -325,11 +328,12 @@ class TrytonReader(VendorReader):
             part = wanted[start : start + _IN]
             values: list[Any] = [f"{model},{i}" for i in part] if kind == "reference" else [int(i) for i in part]
             last = 0
-            while rows := self.search(
-                child, [[column, "in", values], ["id", ">", last], *more], PAGE, names or self.names(child)
-            ):
+            following = True
+            while following:
+                rows = self.search(child, [[column, "in", values], ["id", ">", last], *more], PAGE, names or self.names(child))
                 yield from rows
-                last = int(rows[-1]["id"])
+                last = int(rows[-1]["id"]) if rows else last
+                following = bool(rows) and (len(rows) == PAGE or child.source == RELATIONS)
 
     def _read(self, entry: ObjectMapping, domain: list[Any], limit: int) -> list[dict[str, Any]]:
         return self.search(entry, domain, limit, self.names(entry))
