@@ -15,6 +15,7 @@ NAMES = (
     "duplicates",
     "quality",
     "calibration",
+    "peers",
     "evidence",
     "oracle",
     "staleness",
