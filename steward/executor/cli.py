@@ -8,6 +8,9 @@ Exit codes: 0 done · 2 wrong words · 6 policy · 7 manifest · 8 trust · 9 CR
 from __future__ import annotations
 
 import argparse
+import errno
+import os
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +18,7 @@ from pathlib import Path
 
 from steward import __version__
 from steward.cli import run_guarded
-from steward.errors import UsageError
+from steward.errors import ExecutionError, UsageError
 from steward.executor import notice_verbs, verbs
 from steward.executor.privacy import leave_no_dumps
 from steward.executor.verbs import counts_table, home_of
@@ -35,6 +38,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "audit": (N_("verify the audit log; certify one record's deletion"), "steward-executor audit verify --home executor"),
 }  # fmt: skip
 """Verb → help line and a real example."""
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
+_SQLITE_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -131,7 +136,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(words)
     leave_no_dumps()
     screen = Screen(json=args.json, quiet=args.quiet)
-    return run_guarded(lambda: _COMMANDS[args.verb](args, screen), screen)
+    return run_guarded(lambda: _on_disk(lambda: _COMMANDS[args.verb](args, screen)), screen)
+
+
+def _on_disk(action: Callable[[], int]) -> int:
+    """Run a command; a disk that is full or broken is no defect: what was finished is kept, and the command is run again."""
+    try:
+        return action()
+    except (OSError, sqlite3.OperationalError) as error:
+        if isinstance(error, OSError):
+            refused, problem = error.errno in _DISK, os.strerror(error.errno or 0)
+        else:
+            refused, problem = error.sqlite_errorcode & 0xFF in _SQLITE_DISK, error.sqlite_errorname
+        if not refused:
+            raise
+        raise ExecutionError(
+            N_("The disk refuses: {problem}. What was finished is kept."),
+            next_step=N_("Free space or mend the disk, then run the same command again."),
+            problem=problem.lower(),
+        ) from error
 
 
 def _init(args: argparse.Namespace, screen: Screen) -> int:

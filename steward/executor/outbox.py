@@ -17,6 +17,7 @@ from typing import Any
 
 from steward.errors import StewardError
 from steward.executor.journal import Journal
+from steward.executor.words import said
 from steward.messages import N_, _
 from steward.post import Channel, Mailbox, Notice
 
@@ -50,7 +51,9 @@ def notice_of(event: str, manifest: str, counts: Mapping[str, int], *, mark: str
         For ``stopped``: the kind of refusal.
     """
     sentence = _(SENTENCES[event]).format(manifest=manifest, why=why)
-    lines = [sentence, "", *(f"  {state}: {n:,}" for state, n in sorted(counts.items())), ""]
+    lines = [sentence, "", *(f"  {said(state)}: {n:,}" for state, n in sorted(counts.items())), ""]
+    if counts.get("partly"):
+        lines += [_("Some records were done in part. What to do: steward-executor status."), ""]
     return Notice(
         id=f"{event}-{manifest}-{mark}",
         subject=sentence,

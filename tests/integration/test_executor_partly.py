@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from steward.executor.cli import main
+from steward.executor.journal import Journal
+from steward.executor.outbox import notice_of
 from steward.sandbox import build_crm
 from tests.integration.test_executor_sql import childless, live
 from tests.support.executor import World
@@ -60,6 +64,42 @@ def test_status_says_what_was_made_and_what_to_run_until_a_restore_ends_with_it(
         now["contact"][loser.id] == before["contact"][loser.id]
         and now["contact"][survivor.id] == before["contact"][survivor.id]
     )
+
+
+@pytest.mark.parametrize("where", ["backup", "journal"])
+def test_a_full_disk_is_said_in_words_and_the_same_command_goes_on(
+    where: str, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = world.manifest(dict.fromkeys(childless(world, "activity")[:4], "delete"))
+    with monkeypatch.context() as full:
+        if where == "backup":
+
+            def fails(fd: int) -> None:
+                raise OSError(errno.ENOSPC, "injected")
+
+            full.setattr("os.fdatasync", fails)
+        else:
+            whole = Journal.intend
+
+            def tight(self: Journal, *words: Any) -> None:
+                pages = self.db.execute("PRAGMA page_count").fetchone()[0]
+                self.db.execute(f"PRAGMA max_page_count={pages}")
+                self.db.execute("CREATE TABLE more(x)")
+                self.db.execute("INSERT INTO more VALUES (zeroblob(4000000))")
+                whole(self, *words)
+
+            full.setattr(Journal, "intend", tight)
+        assert main(["apply", str(manifest), "--home", str(world.home)]) == 10
+    assert "The disk refuses" in capsys.readouterr().err
+    assert main(["apply", str(manifest), "--home", str(world.home)]) == 0
+    with world.executor() as executor:
+        assert executor.journal.counts(manifest.name) == {"done": 4}
+
+
+def test_a_notice_says_that_something_was_done_in_part() -> None:
+    text = notice_of("finished", "0A", {"done": 3, "partly": 1}, mark="x").text
+    assert "done in part: 1" in text and "steward-executor status" in text
+    assert "status" not in notice_of("finished", "0A", {"done": 4}, mark="x").text
 
 
 def test_a_restore_that_ends_in_part_says_to_run_it_once_more(world: World, capsys: pytest.CaptureFixture[str]) -> None:
