@@ -109,7 +109,7 @@ def score_objects(
     if "stale" in kinds and people:
         lines += _stale(store, snapshot, people, policy, holds, progress)
     if "invalid" in kinds:
-        lines += _invalid(store, snapshot, list(objects or sorted(held)), suites or default_suites(), engine, progress)
+        lines += _invalid(store, snapshot, list(objects or sorted(held)), suites, engine, progress)
     if not lines:
         raise ScoringError(
             N_("Nothing to score: no object of the snapshot is a person, a company or a lead, and none has a suite."),
@@ -161,16 +161,25 @@ def _stale(
 
 
 def _invalid(
-    store: Workspace, snapshot: Snapshot, names: Sequence[str], folder: Path, engine: str, progress: Progress | None
+    store: Workspace, snapshot: Snapshot, names: Sequence[str], folder: Path | None, engine: str, progress: Progress | None
 ) -> list[ScoreLine]:
-    from steward.scoring.validity import find_suite, score_validity
+    """Check suites: the team's own must fit to the last column; of those that ship, made for any CRM, what fits is taken."""
+    from steward.scoring.validity import find_suite, fitting, score_validity
 
     mapping = store.mapping(snapshot)
     lines = []
     for name in names:
-        suite = find_suite(folder, name, mapping)
+        suite = find_suite(folder or default_suites(), name, mapping)
         if suite is None:
             continue
+        note = ""
+        if folder is None:
+            suite, missing = fitting(store, snapshot, suite)
+            if missing:
+                note = f"without the rules that ship for what this CRM does not have: {', '.join(missing)}"
+            if not suite.expectations:
+                lines.append(ScoreLine("invalid", name, snapshot.object(name).rows, None, note))
+                continue
         summary = score_validity(store, snapshot, name, suite, engine=engine, progress=progress)
-        lines.append(ScoreLine("invalid", name, summary.records, summary.failing, summary.note, summary.complete))
+        lines.append(ScoreLine("invalid", name, summary.records, summary.failing, summary.note or note, summary.complete))
     return lines

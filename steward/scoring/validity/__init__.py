@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steward.scoring.validity.score import ValiditySummary, find_suite, score_validity
+from steward.scoring.validity.score import ValiditySummary, find_suite, fitting, score_validity
 from steward.scoring.validity.suite import Expectation, Suite, format_suite, load_suite, parse_suite
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Suite",
     "ValiditySummary",
     "find_suite",
+    "fitting",
     "format_suite",
     "load_suite",
     "parse_suite",

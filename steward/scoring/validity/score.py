@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +96,41 @@ def find_suite(folder: Path, object: str, mapping: CrmMapping) -> Suite | None:
             )
         chosen[suite.tenant] = suite
     return chosen.get(mapping.tenant) or chosen.get("")
+
+
+def fitting(ws: Workspace, snapshot: Snapshot, suite: Suite) -> tuple[Suite, tuple[str, ...]]:
+    """Return the suite without rules about columns and objects that the snapshot does not have, and what was left out.
+
+    For suites that are made for any CRM; one that a team wrote for its own must fit whole, or is refused.
+
+    Returns
+    -------
+    suite : Suite
+    missing : tuple of str
+        Columns, and ids of rules whose SQL does not run here; sorted.
+    """
+    known = set(ws.columns(snapshot, suite.object))
+    tables = {o.name: ws.table(snapshot, o.name) for o in snapshot.objects}
+    kept, missing = [], set()
+    for expectation in suite.expectations:
+        lacking = {*expectation.columns, *expectation.condition_columns} - known
+        if not lacking and not _runs(ws, replace(suite, expectations=(expectation,)), known, tables):
+            lacking = {expectation.rule_id}
+        missing |= lacking
+        if not lacking:
+            kept.append(expectation)
+    return replace(suite, expectations=tuple(kept)), tuple(sorted(missing))
+
+
+def _runs(ws: Workspace, suite: Suite, columns: Collection[str], tables: Mapping[str, str]) -> bool:
+    """Say whether one rule's own SQL can be prepared on this snapshot; any other rule can."""
+    try:
+        (rule,) = compile_suite(suite, list(columns), tables)
+        if rule.query:
+            ws.connection.cursor().execute(f"EXPLAIN {rule.query}").fetchall()
+    except (SuiteInvalidError, duckdb.Error):
+        return False
+    return True
 
 
 def score_validity(
