@@ -362,7 +362,7 @@ class Run:
                 found.append(f"FALSE-DONE {work.action} {trail}")
             elif state not in TAKEN and gone and ours:
                 found.append(f"REPORTED-KEPT {work.action} {state} {trail}")
-            elif state == "done" and gone and not ours:
+            elif state == "done" and ("delete", "api") not in trail:
                 found.append(f"NOT-OURS {work.action} {trail}")
             deletes, backs = trail.count(("delete", "api")), trail.count(("recover", "operator"))
             if deletes > 1 + backs:
