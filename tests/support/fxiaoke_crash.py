@@ -3,7 +3,8 @@
 Each run is one sandbox, one journal and one backup on a disk that loses unsynced bytes. Before and after every call the
 machine may die, people may edit, void and recover, and the call itself may be throttled, refused, cut off before it works,
 after it, or take effect later. Executors are started until one comes to its end, first with the deletion, then with the
-restore; then the sandbox's own store and change log are compared with what the journal says.
+restore; then the sandbox's own store and change log are compared with what the journal says. By hand:
+``python -m tests.support.fxiaoke_crash FIRST LAST``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import resource
+import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -36,13 +39,14 @@ from steward.executor.writers.vendor import Refused, VendorWriter
 from steward.manifest.chunks import ids_digest
 from steward.manifest.format import RelatedSet, Survivor
 from steward.records import Record
-from steward.sandbox.fxiaoke import sandbox_mapping
+from steward.sandbox.fxiaoke import create_app, sandbox_mapping
 from steward.sandbox.fxiaoke.reading import Refusal
 from steward.sandbox.fxiaoke.world import Fault, Switches, World
 from tests.support.crash import _OPS, MANIFEST, RECIPIENTS
 from tests.support.powercut import MemoryDisk, MemoryFiles, MemoryVfs, PowerCut
 from tests.support.signing import signer
 from tests.support.vendor_crash import RESTORE
+from tests.support.vendor_sandbox import serve
 from tests.support.writer_fxiaoke import CHANGES, OWN_CODE, Opened, SandboxClock, profile
 
 CONTACT, DEAL = "ContactObj", "NewOpportunityObj"
@@ -466,6 +470,28 @@ def one_run(seed: int, world: World, address: str, tally: Tally, kind: type[Fxia
     run = Run(seed, world, address, tally, kind=kind)
     tally.violations += [(seed, text) for text in run.go()]
     tally.runs += 1
+
+
+def main(first: int, last: int) -> int:
+    """Run seeds by hand and print what they came to; 1 where something is wrong."""
+    app = create_app(customers=10, seed=11)
+    app.state.world.clock.freeze()
+    tally = Tally()
+    with serve(app) as address:
+        for seed in range(first, last):
+            one_run(seed, app.state.world, address, tally)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(
+        f"{tally.runs} runs, {tally.calls:,} calls, {tally.cuts} power cuts, {sum(tally.faults.values()):,} faults of {len(tally.faults)} kinds,"
+        f" {tally.acts:,} acts of people, {used.ru_utime + used.ru_stime:.0f} s: {len(tally.violations)} violations"
+    )
+    print(*(f"{n} {state}" for state, n in sorted(tally.states.items())), sep="\n")
+    print(*tally.violations, sep="\n")
+    return int(bool(tally.violations))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(int(sys.argv[1]), int(sys.argv[2])))
 
 
 __all__ = ["SABOTAGE", "Run", "Tally", "one_run"]
