@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
 from steward.crm.examples import example_mapping
 from steward.crm.tryton import TrytonReader
-from steward.executor.ports import Answer, Effect, Unit, Work
+from steward.errors import CrmError
+from steward.executor.journal import Journal, connect
+from steward.executor.ports import Answer, Effect, Result, Unit, Work
+from steward.executor.steps import StepLog
+from steward.executor.writers.vendor import Refused
 from steward.manifest.format import FieldChange
 from steward.records import Record, RecordKey
 from tests.support.tryton import TrytonServer
 from tests.support.tryton_world import TrytonWorld, differing, open_world
-from tests.support.writer_tryton import profile_of
+from tests.support.writer_tryton import Between, profile_of, writer_of
 
 MOVED = {"_timestamp", "write_date", "write_uid", "last_modified_at", "last_modification"}
 """What Tryton moves at every write."""
@@ -355,6 +362,50 @@ def test_a_user_who_is_no_administrator_sees_the_same_records(
         assert set(note) == {str(made["note"])} and note[str(made["note"])].key == key("note", made["note"])
         links = {link.child for link in looker.children("contact", [str(made["contact"])])}
         assert {key(o, made[o]) for o in EVERYTHING if o != "contact"} <= links
+
+
+class Says(Between):
+    """Answers the next call that writes with an error of Tryton's form; the server does not see it."""
+
+    def __init__(self, error: list[Any]) -> None:
+        super().__init__()
+        self.error: list[Any] | None = error
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """See the class."""
+        said = json.loads(request.read())
+        if self.error is None or not said["method"].endswith(".write"):
+            return super().handle_request(request)
+        error, self.error = self.error, None
+        return httpx.Response(200, json={"id": 1, "error": error}, request=request)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(["UserWarning", ["party.replace name 1 2", "Ada Secret?", ""]], "warning"), (["Ada Secret", ""], None)]
+)
+def test_a_warning_is_a_stop_and_an_unknown_error_is_read_and_never_told(
+    world: TrytonWorld, crm: Crm, tmp_path: Path, error: list[Any], code: str | None
+) -> None:
+    party = key("contact", crm.party("Warned"))
+    between = Says(error)
+    journal = Journal(connect(tmp_path / "journal.sqlite"))
+    writer = writer_of(crm.server, world.mapping, StepLog(journal.db), between)
+    try:
+        before = writer.read([party]).records[party]
+        assert isinstance(before, Record)
+        work = Work(1, "contact", party.id, "soft_delete")
+        unit = Unit("#1", (work,), (Effect(1, "item", "update", before, {"active": "false"}),))
+        said = writer.apply([unit], manifest="0000000000000000000000000A", attempt=1)
+        assert said == ({} if code is None else {1: Result(Answer.REFUSED, code)})
+        assert writer.settle([work], manifest="0000000000000000000000000A")[1].state == "again"
+        assert not any("warning" in method for method in between.calls), "it is a person's to answer"
+        between.error = error
+        with pytest.raises((Refused, CrmError)) as stop:
+            writer.send_update(writer.mapping.objects["contact"], before, {"active": "false"})
+        assert "Secret" not in str(stop.value) + repr(stop.value)
+    finally:
+        writer.close()
+        journal.db.close()
 
 
 # crashes --------------------------------------------------------------------------------------------------------------
