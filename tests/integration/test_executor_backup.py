@@ -343,3 +343,20 @@ def test_an_edit_between_two_manifests_is_in_the_second_backup_alone(world: Worl
         second = executor.apply(world.manifest({key: "delete"}))
         executor.restore(second.receipt, signer("bob"), identities=[world.identity])
     assert world.rows() == before
+
+
+def test_a_checkpoint_that_a_full_disk_cut_off_spoils_neither_the_file_nor_the_check(world: World, tmp_path: Path) -> None:
+    folder = tmp_path / "far"
+    folder.mkdir()
+    configure(world, checkpoints=(str(folder),))
+    chosen = childless(world, "activity")[:4]
+    with world.executor() as executor:
+        executor.apply(world.manifest(dict.fromkeys(chosen[:2], "delete")))
+        file = folder / "checkpoints.ndjson"
+        whole = file.read_bytes()
+        file.write_bytes(whole + whole.splitlines()[-1][:300])
+        executor.apply(world.manifest(dict.fromkeys(chosen[2:], "delete")))
+        kept = [envelope.encode() for _, envelope in executor.journal.checkpoints()]
+        lines = file.read_bytes().splitlines()
+        assert [line for line in lines if line in kept] == kept and len(lines) == len(kept) + 1
+        assert executor.audit_verify().external == len(kept)
