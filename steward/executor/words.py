@@ -23,7 +23,9 @@ MANIFEST_WORDS = {
     "deletion": N_("deletion"), "restore": N_("restore"), "running": N_("not finished"), "finished": N_("finished"),
     "vetoed": N_("vetoed"), "expired": N_("expired"),
 }  # fmt: skip
-PARTLY = N_("Done in part: {count} of the records of {manifest}. Some of their steps were made, the rest could not be made any more.")
+PARTLY = N_(
+    "Done in part: {count} of the records of {manifest}. Some of their steps were made, the rest could not be made any more."
+)
 PARTLY_RUNNING = N_("When the run is finished a restore can bring them back as they were.")
 PARTLY_RESTORE = N_("A restore brings them back as they were; then look at them, and propose anew what shall still go.")
 PARTLY_OF_RESTORE = N_("Look at these records in the CRM, then run the restore once more: it goes on from what it finds.")
