@@ -5,140 +5,34 @@ No vendor offers transactions. So each unit's steps are written down with digest
 read a moment ago; a call whose answer is lost ends the batch, and what became of it is read, never guessed. Children are
 led elsewhere before what they hung on goes, and it goes only when nothing mapped refers to it any more.
 
-Left to others: each vendor's calls (its own module), reading (``vendor_look``), what to change (``judge``, ``restore``), when
+Left to others: each vendor's calls (its own module), reading (``vendor_look``), what became of calls (``vendor_settling``), what to change (``judge``, ``restore``), when
 and how often (``engine``).
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from steward.crm.mapping import ObjectMapping
-from steward.crm.vendor import VendorReader
 from steward.errors import CrmError, DeniedError, OutcomeUnknownError, ThrottledError, UnavailableError
-from steward.executor.ports import Answer, Effect, Hook, Reading, Result, Settled, Unit, Work, no_hook
-from steward.executor.steps import Step, StepLog, content, part_of
-from steward.executor.writers.vendor_look import VendorLook
+from steward.executor.ports import Answer, Effect, Result, Unit
+from steward.executor.steps import Step, content, part_of
+from steward.executor.writers.vendor_calls import Refused
+from steward.executor.writers.vendor_settling import CLOCKS, Settling
 from steward.messages import N_
-from steward.records import Absent, Fields, Record, RecordKey, canonical_text
+from steward.records import RecordKey, canonical_text
 
 FRESH_SECONDS = 2.0
 """A record read so short a time ago is not read again before its own call."""
-CLOCKS = timedelta(minutes=5)
-"""How far the vendor's clock may run before or behind ours when a record that was made is looked for."""
-
-
-class Refused(Exception):
-    """A call, or a look before it, that certainly changed nothing. ``code`` is ours, never the vendor's text."""
-
-    def __init__(self, code: str, answer: Answer = Answer.REFUSED) -> None:
-        super().__init__(code)
-        self.code, self.answer = code, answer
 
 
 class _Half(Exception):
     """Some steps of a unit were made, and the next one certainly was not."""
 
 
-class VendorWriter(VendorLook, ABC):
-    """Implements :class:`steward.executor.ports.Writer` but for a vendor's own calls.
-
-    Parameters
-    ----------
-    reader : VendorReader
-        With the credential to write.
-    steps : StepLog
-
-    Attributes
-    ----------
-    side_effects : frozenset of str
-        Switches of ``capabilities.side_effects`` that the manifest turns on; the others are off.
-    """
-
-    def __init__(self, reader: VendorReader, steps: StepLog, *, hook: Hook = no_hook) -> None:
-        super().__init__(reader)
-        self._steps = steps
-        self._hook = hook
-        self._seen: dict[RecordKey, tuple[float, str | None]] = {}
-        self.side_effects: frozenset[str] = frozenset()
-
-    # what a vendor gives ----------------------------------------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def me(self) -> str:
-        """Id under which the vendor says who deleted; empty where it does not say."""
-
-    @abstractmethod
-    def writable(self, entry: ObjectMapping, *, create: bool) -> frozenset[str]:
-        """Return the columns that a call may set, when a record is made or when it is changed."""
-
-    @abstractmethod
-    def send_update(self, entry: ObjectMapping, record: Record, changes: Fields) -> None:
-        """Set columns of one record.
-
-        Raises
-        ------
-        Refused, DeniedError, ThrottledError, UnavailableError
-            Certainly not done.
-        CrmError
-            Any other: nobody knows.
-        """
-
-    @abstractmethod
-    def send_delete(self, entry: ObjectMapping, records: Sequence[Record], op: str) -> Mapping[str, Result]:
-        """Move records to the recycle bin (``bin``) or delete them for good (``delete``), in one call of the vendor's.
-
-        Returns
-        -------
-        mapping of str to Result
-            By id; an id that the answer does not name clearly is left out. Raises as :meth:`send_update`.
-        """
-
-    @abstractmethod
-    def send_unbin(self, entry: ObjectMapping, id: str) -> None:
-        """Bring one record back out of the recycle bin; raises as :meth:`send_update`."""
-
-    @abstractmethod
-    def send_insert(self, entry: ObjectMapping, fields: Fields) -> str:
-        """Make a record and return its id; raises as :meth:`send_update`."""
-
-    @abstractmethod
-    def made_since(self, entry: ObjectMapping, since: datetime) -> Iterable[Record]:
-        """Return every live record that was made since a moment; where the vendor says who made it, ours alone."""
-
-    def moved_columns(self, entry: ObjectMapping) -> frozenset[str]:
-        """Return columns, beside version and time of modification, that the vendor itself moves at a write."""
-        return frozenset()
-
-    def taken(self, entry: ObjectMapping, fields: Fields, *, but: frozenset[str] = frozenset()) -> bool:
-        """Say whether a record whose id is not in ``but`` has a value of these that exists only once: then no second is made."""
-        return False
-
-    def at_once(self, entry: ObjectMapping, op: str) -> int:
-        """Return how many records one call takes; those of a group are compared before it and share its fate."""
-        return self.capabilities.batch_size
-
-    # what is common ---------------------------------------------------------------------------------------------
-
-    def moving(self, object: str) -> frozenset[str]:
-        """Return every column that moves by itself when a record is written."""
-        entry = self.mapping.objects[object]
-        return frozenset(n for n in (entry.version, entry.modified) if n) | self.moved_columns(entry)
-
-    def can_renumber(self, object: str) -> bool:
-        """True where a record can be made anew."""
-        return bool(self.writable(self.mapping.objects[object], create=True))
-
-    def read(self, keys: Sequence[RecordKey], *, links_of: Sequence[RecordKey] = ()) -> Reading:
-        """Read as for a plan, and remember when."""
-        at = self.reader.wire.clock.monotonic()
-        reading = super().read(keys, links_of=links_of)
-        self._seen = {k: (at, self._content(r)) for k, r in reading.records.items()}
-        return reading
+class VendorWriter(Settling):
+    """Implements :class:`steward.executor.ports.Writer` but for a vendor's own calls."""
 
     def apply(self, units: Sequence[Unit], *, manifest: str, attempt: int) -> Mapping[int, Result]:
         """Make units, one call after another; those of one deletion each go together as far as the vendor takes them."""
@@ -319,9 +213,6 @@ class VendorWriter(VendorLook, ABC):
 
     # looking ----------------------------------------------------------------------------------------------------
 
-    def _content(self, found: Record | Absent) -> str | None:
-        return content(found.fields, self.moving(found.key.object)) if isinstance(found, Record) else None
-
     def _look_again(self, keys: Sequence[RecordKey]) -> None:
         """Read what was not read a moment ago."""
         now = self.reader.wire.clock.monotonic()
@@ -392,133 +283,6 @@ class VendorWriter(VendorLook, ABC):
     def _leaves(self, effect: Effect, names: Sequence[str]) -> str:
         return part_of(effect.after(), names) if effect.op in ("update", "insert") else ""
 
-    # settling ---------------------------------------------------------------------------------------------------
-
-    def settle(self, works: Sequence[Work], *, manifest: str) -> Mapping[int, Settled]:
-        """Read every record that a step was to change, and say from all of them what became of each item."""
-        units = {w.seq: w.unit or f"#{w.seq}" for w in works}
-        steps = self._steps.of(manifest, list(dict.fromkeys(units.values())))
-        keys = list(dict.fromkeys(s.key for found in steps.values() for s in found if s.op != "insert"))
-        records = self.read(keys).records
-        found: dict[int, Settled] = {}
-        for work in works:
-            said = self._settled(work, steps[units[work.seq]], records, manifest)
-            if said is not None:
-                found[work.seq] = said
-        return found
-
-    def _settled(
-        self, work: Work, steps: Sequence[Step], records: Mapping[RecordKey, Record | Absent], manifest: str
-    ) -> Settled | None:
-        mine = [s for s in steps if s.role != "item" or s.key == work.key or s.seq == work.seq]
-        if not mine:
-            return Settled("again")  # the intent was written and nothing was sent
-        by: str | None = None
-        became: str | None = None
-        states: dict[Step, str] = {}
-        for step in mine:
-            state, who, new = self._state(step, records.get(step.key), manifest)
-            states[step] = state
-            if step.role == "item":
-                by, became = who, new
-        if "unknown" in states.values():
-            return None
-        self._by_order(states)
-        made = tuple(
-            f"{s.key}" + (f" {','.join(s.fields)}" if s.fields else "") for s, state in states.items() if state == "made"
-        )
-        if all(state == "made" for state in states.values()):
-            return Settled("done", by=by, became=became)
-        if "edited" in states.values():
-            return Settled("edited", by=by, made=made)
-        if work.action == "restore":  # what is left is found anew from backup and records
-            return Settled("again", became=became)
-        if not made:
-            own = next((state for s, state in states.items() if s.role == "item"), "open")
-            return Settled({"open": "again", "gone": "gone"}.get(own, "changed"), by=by)  # type: ignore[arg-type]  # its words
-        return Settled("partly", by=by, became=became, made=made)
-
-    def _by_order(self, states: dict[Step, str]) -> None:
-        """Read states together: a step is sent only when all before it were made.
-
-        So what people have changed after a step that a later one proves was made is none the less made; and a record that
-        is gone while a step before was not made was taken by somebody else.
-        """
-        order = sorted(states, key=lambda s: s.n)
-        last = max((n for n, step in enumerate(order) if states[step] == "made"), default=-1)
-        if last < 0:
-            return
-        if any(states[step] == "open" for step in order[:last]):
-            for step in order[: last + 1]:
-                if states[step] == "made" and step.op in ("delete", "bin") and not self.me:
-                    states[step] = "gone"
-            return
-        for step in order[:last]:
-            if states[step] in ("other", "gone"):
-                states[step] = "made"
-
-    def _state(self, step: Step, found: Record | Absent | None, manifest: str) -> tuple[str, str | None, str | None]:
-        """Return ``made``, ``open``, ``other``, ``gone``, ``edited`` or ``unknown``, who did it, and a new id."""
-        if step.op == "insert":
-            return self._state_of_insert(step, manifest)
-        if found is None:
-            return "unknown", None, None
-        moving = self.moving(step.key.object)
-        match step.op, found:
-            case "update", Record():
-                mark = self.mapping.objects[step.key.object].soft_delete
-                if found.deleted and (mark is None or mark.column not in step.fields):  # the step itself may set the mark
-                    return "gone", found.deleted_by, None
-                now = part_of(found.fields, step.fields)
-                return ("made" if now == step.leaves else "open" if now == step.part else "other"), None, None
-            case "unbin", Record():
-                return ("open" if found.deleted else "made"), None, None
-            case "unbin", Absent():
-                return ("open" if found.binned else "gone"), found.deleted_by, None
-            case _, Absent():
-                ours = step.op != "update" and (not self.me or found.deleted_by in (None, self.me))
-                return ("made" if ours else "gone"), found.deleted_by, None
-            case _, Record():
-                same = content(found.fields, moving) == step.found
-                if not found.deleted:
-                    return ("open" if same else "other"), None, None
-                if self.me and found.deleted_by not in (None, self.me):
-                    return "gone", found.deleted_by, None
-                return ("made" if same else "edited"), found.deleted_by, None
-        return "unknown", None, None
-
-    def _state_of_insert(self, step: Step, manifest: str) -> tuple[str, str | None, str | None]:
-        """Look for the record that a call without an answer may have made.
-
-        Two that are alike are no answer. One that is ours and is not alike may be it with values that the vendor rewrote:
-        no answer either.
-        """
-        if step.became is not None:
-            return "made", None, step.became
-        entry = self.mapping.objects[step.key.object]
-        known = self._steps.new_ids(manifest, step.key.object)
-        since = datetime.fromisoformat(step.at) - CLOCKS
-        others = [r for r in self.made_since(entry, since) if r.key.id not in known]
-        alike = [r for r in others if part_of(r.fields, step.fields) == step.leaves]
-        if len(alike) == 1:
-            self._steps.made(manifest, step, alike[0].key.id)
-            return "made", None, alike[0].key.id
-        return ("unknown" if alike or (others and self.me) else "open"), None, None
-
-    def put_back(self, work: Work, *, manifest: str) -> bool:
-        """Undo our own deletion of a record that people had edited just before, where the recycle bin holds it."""
-        entry = self.mapping.objects[work.object]
-        found = self.read([work.key]).records.get(work.key)
-        binned = found.deleted if isinstance(found, Record) else found is not None and found.binned
-        if found is None or not binned or (self.me and found.deleted_by not in (None, self.me)):
-            return False
-        try:
-            self.send_unbin(entry, work.id)
-        except (Refused, CrmError):
-            return False
-        now = self.read([work.key]).records.get(work.key)
-        return isinstance(now, Record) and not now.deleted
-
 
 def _alone(unit: Unit) -> bool:
     return len(unit.effects) == 1 and unit.effects[0].op in ("delete", "bin") and len(unit.works) == 1
@@ -528,4 +292,4 @@ def _kind(unit: Unit) -> tuple[str, str]:
     return unit.effects[0].before.key.object, unit.effects[0].op
 
 
-__all__ = ["FRESH_SECONDS", "Refused", "VendorWriter"]
+__all__ = ["CLOCKS", "FRESH_SECONDS", "Refused", "VendorWriter"]
