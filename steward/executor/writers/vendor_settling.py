@@ -95,9 +95,9 @@ class Settling(VendorCalls):
         match step.op, found:
             case "update", Record():
                 mark = self.mapping.objects[step.key.object].soft_delete
-                if found.deleted and (mark is None or mark.column not in step.fields):  # the step itself may set the mark
-                    return "gone", found.deleted_by, None
                 now = part_of(found.fields, step.fields)
+                if found.deleted and (mark is None or mark.column not in step.fields):  # the step itself may set the mark
+                    return ("made" if now == step.leaves else "gone"), found.deleted_by, None
                 return ("made" if now == step.leaves else "open" if now == step.part else "other"), None, None
             case "unbin", Record():
                 return ("open" if found.deleted else "made"), None, None
