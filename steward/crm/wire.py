@@ -14,7 +14,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -118,11 +118,12 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, whole. Header names are lower case."""
+    """An answer, whole. Header names are lower case. ``wrote``: it is the answer to a call that changes something."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    wrote: bool = False
 
     def json(self) -> Any:
         """Return the body as JSON values; numbers with a decimal point stay exact.
@@ -131,15 +132,16 @@ class Reply:
         ------
         UnavailableError
             Not JSON: a proxy's page, or a cut answer.
+        OutcomeUnknownError
+            The same after a call that changes something: it may have been made.
         """
         from decimal import Decimal
 
         try:
             return msgspec.json.Decoder(float_hook=Decimal).decode(self.body)
         except msgspec.MsgspecError:
-            raise UnavailableError(
-                N_("The CRM answered with something that is not JSON (status {status})."), status=self.status
-            ) from None
+            error = OutcomeUnknownError if self.wrote else UnavailableError
+            raise error(N_("The CRM answered with something that is not JSON (status {status})."), status=self.status) from None
 
 
 @dataclass(slots=True)
@@ -256,7 +258,7 @@ class Wire:
             The connection was never made: certainly not done.
         """
         try:
-            reply = self._ask(method, path, scopes, parts)
+            reply = self._ask(method, path, scopes, parts, wrote=True)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise UnavailableError(
                 N_("The CRM at {host} does not answer ({problem})."), host=self.host, problem=type(error).__name__
@@ -286,11 +288,11 @@ class Wire:
             self._client.close()
         self._client = None
 
-    def _ask(self, method: str, path: str, scopes: Sequence[str], parts: Mapping[str, Any]) -> Reply:
-        reply = self._send(method, path, scopes, parts)
+    def _ask(self, method: str, path: str, scopes: Sequence[str], parts: Mapping[str, Any], *, wrote: bool = False) -> Reply:
+        reply = replace(self._send(method, path, scopes, parts), wrote=wrote)
         if self.renew is not None and self.expired(reply):
             self.renew()
-            reply = self._send(method, path, scopes, parts)
+            reply = replace(self._send(method, path, scopes, parts), wrote=wrote)
         return reply
 
     def _send(self, method: str, path: str, scopes: Sequence[str], parts: Mapping[str, Any]) -> Reply:
