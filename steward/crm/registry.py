@@ -87,7 +87,9 @@ def mapping_of(profile: Profile) -> Mapping:
     return msgspec.structs.replace(mapping, tenant=profile.tenant, environment=profile.environment)
 
 
-def open_reader(profile: Profile, *, kept: Path | None = None, write: bool = False, mapping: Mapping | None = None) -> VendorReader:
+def open_reader(
+    profile: Profile, *, kept: Path | None = None, write: bool = False, mapping: Mapping | None = None
+) -> VendorReader:
     """Open the reader of a profile.
 
     Parameters

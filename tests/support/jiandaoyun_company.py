@@ -147,7 +147,7 @@ class Company:
         along : sequence of tuple of str
             Objects and labels of references whose records go with what they refer to.
         """
-        text = f'format = "steward-mapping/1"\nsystem = "jiandaoyun"\ntenant = "demo"\nenvironment = "sandbox"\n'
+        text = 'format = "steward-mapping/1"\nsystem = "jiandaoyun"\ntenant = "demo"\nenvironment = "sandbox"\n'
         by_entry = {self.form[label]["entry_id"]: name for name, label in FORMS.items()}
         for name, label in FORMS.items():
             form = self.form[label]
