@@ -555,6 +555,18 @@ def test_everything_that_can_be_written_comes_back_under_a_new_id(
     assert same_but_for(before, after, "id", "date_created", "date_modified", "company_name") == []
 
 
+@pytest.mark.parametrize(("first", "name"), [(None, "ada@noname.example"), ("Ada", "Ada")])
+def test_a_record_without_a_name_comes_back_under_one(hand: Open, first: str | None, name: str) -> None:
+    ask = hand()
+    id = ask.people.new("people", name="x", first_name=first, emails=[{"email": "ada@noname.example", "category": "work"}])
+    ask.people.edit("people", id, name="")
+    work, units = ask.for_good(id)
+    assert applied(ask, work, units) == "done"
+    ask.case.fault("applied")
+    restore(ask, units[0].effects, moved := {})
+    assert ask.record(moved["contact", id]).fields["name"] == name
+
+
 def test_an_address_that_somebody_has_entered_again_is_a_conflict_and_never_tried(hand: Open) -> None:
     ask = hand()
     id = ask.people.new("people", name="Ada", emails=[{"email": "ada@again.example", "category": "work"}])

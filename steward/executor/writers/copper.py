@@ -161,7 +161,7 @@ class CopperWriter(VendorWriter):
 
     def _ordered(self, unit: Unit) -> Unit:
         """Put a survivor that takes over a unique value after the record that has it, and before it when it gives it back."""
-        unit = replace(unit, effects=tuple(_no_second_primary(e) for e in unit.effects))
+        unit = replace(unit, effects=tuple(_named(_no_second_primary(e)) for e in unit.effects))
         survivor = next((e for e in unit.effects if e.role == "survivor"), None)
         if survivor is None or not self._unique(survivor):
             return unit
@@ -269,6 +269,16 @@ def _no_second_primary(effect: Effect) -> Effect:
     if effect.op != "update" or second is None or second != canonical_text(after.get("primary_contact_id")):
         return effect
     return replace(effect, changes={**effect.changes, "related_person_id": None})
+
+
+def _named(effect: Effect) -> Effect:
+    """Give a record that is made again a name where it had none: Copper would not take it, and a report says the difference."""
+    fields = effect.after()
+    if effect.op != "insert" or "name" not in fields or str(fields["name"] or "").strip():
+        return effect
+    words = [str(fields[n]) for n in ("first_name", "last_name") if fields.get(n)]
+    name = " ".join(words) or str(fields.get("email") or "") or f"#{effect.before.key.id}"
+    return replace(effect, changes={**effect.changes, "name": name})
 
 
 def is_system(record: Record) -> bool:
