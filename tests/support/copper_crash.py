@@ -11,136 +11,48 @@ Copper takes no condition and shows nothing of what it deleted. What people do b
 
 from __future__ import annotations
 
-import contextlib
-import random
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
-import apsw
 import httpx
 
-from steward.errors import OutcomeUnknownError, StewardError
-from steward.executor.audit import AuditLog
-from steward.executor.backup import BackupReader
-from steward.executor.brakes import Brakes
-from steward.executor.engine import Engine
-from steward.executor.journal import Journal, prepare
-from steward.executor.plan import LiveDecider
-from steward.executor.ports import Answer, Decider, Result, Work
-from steward.executor.restore import FrameEffects, RestoreDecider
+from steward.errors import OutcomeUnknownError
+from steward.executor.journal import Journal
+from steward.executor.ports import Answer, Result, Work
 from steward.executor.steps import Step, StepLog
 from steward.executor.writers.copper import CopperWriter
 from steward.executor.writers.vendor_look import VendorLook
-from steward.manifest.chunks import ids_digest
-from steward.manifest.format import RelatedSet, Survivor
 from steward.records import Record, RecordKey
 from steward.sandbox.copper.switches import Fault, Switches
 from tests.support.copper_sandbox import Sandbox
-from tests.support.crash import _OPS, MANIFEST, RECIPIENTS
-from tests.support.powercut import MemoryDisk, MemoryFiles, MemoryVfs, PowerCut
-from tests.support.signing import signer
-from tests.support.vendor_crash import RESTORE
+from tests.support.vendor_machine import DONE, OPEN, TAKEN, HostileWire, LateClock, Machine, Tally, merge, moves, removal, went
 from tests.support.writer_copper import MARK, mapping, open_reader, writes
 
-DONE = ("done", "done_inferred")
-TAKEN = (*DONE, "partly")
-OPEN = ("pending", "intent", "doubt")
 FAULTS = ("429", "500", "cut_before", "cut_after", "late")
 STILL = frozenset({"id", "date_created", "date_modified", "company_name", "interaction_count", "date_last_contacted"})
 
 
 @dataclass
-class Tally:
-    """What a loop came to."""
-
-    runs: int = 0
-    cuts: int = 0
-    calls: int = 0
-    acts: int = 0
-    states: Counter[str] = field(default_factory=Counter)
-    faults: Counter[str] = field(default_factory=Counter)
-    violations: list[tuple[int, str]] = field(default_factory=list)
-
-
-class HostileClock:
-    """Waiting takes no time, and lets calls that were held back take effect: none lives longer than we wait for it."""
-
-    def __init__(self, run: Run) -> None:
-        self.run, self.at = run, 0.0
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
-        if seconds >= 60:
-            self.run.late()
-
-
-class HostileWire(httpx.BaseTransport):
-    """Every call passes here."""
-
-    def __init__(self, run: Run) -> None:
-        self.run, self.inner = run, httpx.HTTPTransport()
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        run, rng = self.run, self.run.random
-        path = request.url.path.removeprefix("/developer_api/v1")
-        changes = writes(request.method, path)
-        run.step(window=request.method == "DELETE")
-        if path.endswith("/files"):
-            run.at_it(path.split("/")[2])
-        run.tally.calls += 1
-        run.clock.at += 0.33
-        run.box.state.faults.clear()
-        if not run.quiet and rng.random() < (0.25 if changes else 0.02):
-            kind = rng.choice(FAULTS if changes else ("429", "500", "cut_before"))
-            run.tally.faults[kind] += 1
-            run.box.state.faults.append(Fault(kind))
-            if kind == "late":
-                run.on_its_way.add(path)
-        try:
-            response = self.inner.handle_request(request)
-            body = response.read()
-            response.close()
-        finally:
-            run.step()
-        headers = [(n, v) for n, v in response.headers.raw if n.lower() not in (b"content-length", b"transfer-encoding")]
-        return httpx.Response(response.status_code, headers=headers, content=body)
-
-    def close(self) -> None:
-        self.inner.close()
-
-
-@dataclass
-class Run:
+class Run(Machine):
     """One account that is worked on until the end."""
 
-    seed: int
     box: Sandbox
-    tally: Tally
     kind: type[CopperWriter] = CopperWriter
-    people: float = 0.02
-    quiet: bool = False
-    left: int = -1
-    files: MemoryFiles = field(default_factory=MemoryFiles)
     on_its_way: set[str] = field(default_factory=set)
     touched: set[str] = field(default_factory=set)
     dropped: set[str] = field(default_factory=set)
     excused: set[str] = field(default_factory=set)
     edits: dict[str, str] = field(default_factory=dict)
-    restoring: bool = False
+
+    steps_between_cuts = 160
+    steps_after_loss = True
 
     def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
+        super().__post_init__()
         self.soft = self.seed % 2 == 0
         self.mapping = mapping(soft=self.soft)
-        self.clock = HostileClock(self)
+        self.clock = LateClock(self.late)
         state = self.state = self.box.state
         state.switches, state.faults[:], state.late[:] = Switches(per_minute=1_000_000), [], []
         choice = self.random.choice
@@ -183,28 +95,17 @@ class Run:
         finally:
             look.close()
         self.before = {k.id: r for k, r in reading.records.items() if isinstance(r, Record) and k.object == "contact"}
-        self.works: list[Work] = []
         takes = not self.soft and self.random.random() < 0.5
         for loser, (survivor, _) in self.merges.items():
             row, kept = self.before[loser], self.before[survivor]
             places: dict[tuple[str, str], list[str]] = {}
             for link in reading.links.get(row.key, ()):
                 places.setdefault((link.child.object, link.field), []).append(link.child.id)
-            related = tuple(
-                RelatedSet(object=o, field=f, rule="move", target=None, count=len(i), digest=ids_digest(i))
-                for (o, f), i in sorted(places.items())
-            )
+            related = tuple(r for (o, f), i in sorted(places.items()) for r in moves(o, f, i))
             choices = dict.fromkeys(("title", *(("emails", "email") if takes else ())), loser)
-            self.works.append(
-                Work(
-                    len(self.works), "contact", loser, "merge_into", survivor, row.version, row.digest,
-                    Survivor(version=kept.version, preimage=kept.digest), choices, related, f"contact>{survivor}",
-                )
-            )  # fmt: skip
+            self.works.append(merge(len(self.works), row, kept, choices, related))
         for id in self.deletes:
-            row = self.before[id]
-            action: Any = "soft_delete" if self.soft else "hard_delete"
-            self.works.append(Work(len(self.works), "contact", id, action, None, row.version, row.digest))
+            self.works.append(removal(len(self.works), self.before[id], "soft_delete" if self.soft else "hard_delete"))
 
     # what happens in between ----------------------------------------------------------------------------------------
 
@@ -213,23 +114,29 @@ class Run:
         self.box.control("late")
         self.on_its_way.clear()
 
-    def step(self, *, window: bool = False) -> None:
-        """Just before and after a call; ``window``: between the last look at a record and its deletion."""
-        if self.files.dead:
-            raise PowerCut
-        self.left -= 1
-        if self.left == 0:
-            self.files.cut()
-            raise PowerCut
-        if not self.quiet and not window and self.random.random() < self.people:
-            self._somebody()
+    def before_call(self, request: httpx.Request) -> None:
+        """Step; between the last look at a record and its deletion nobody acts."""
+        path = request.url.path.removeprefix("/developer_api/v1")
+        changes = writes(request.method, path)
+        self.step(alone=request.method == "DELETE")
+        if path.endswith("/files"):
+            self.at_it(path.split("/")[2])
+        self.tally.calls += 1
+        self.clock.at += 0.33
+        self.box.state.faults.clear()
+        if not self.quiet and self.random.random() < (0.25 if changes else 0.02):
+            kind = self.random.choice(FAULTS if changes else ("429", "500", "cut_before"))
+            self.tally.faults[kind] += 1
+            self.box.state.faults.append(Fault(kind))
+            if kind == "late":
+                self.on_its_way.add(path)
 
     def at_it(self, id: str) -> None:
         """Before the last look at a record that is about to go: somebody works on just that one."""
         if not self.quiet and id in self.before and self.random.random() < 6 * self.people:
-            self._somebody(id)
+            self.somebody(id)
 
-    def _somebody(self, id: str = "") -> None:
+    def somebody(self, id: str = "") -> None:
         """Somebody edits another field than ours, deletes, takes a tag away, or adds a deal."""
         id = id or self.random.choice(list(self.before))
         row = self.state.get("people", int(id))
@@ -251,102 +158,26 @@ class Run:
         else:
             self._new("opportunities", name="New deal", primary_contact_id=int(id))
 
-    # executors ------------------------------------------------------------------------------------------------------
-
-    def go(self) -> list[str]:
-        """Work to the end, twice; return violations."""
-        found: list[str] = []
-        states: dict[int, str] = {}
-        for manifest in (MANIFEST, RESTORE):
-            self.restoring = manifest == RESTORE
-            cuts = self.random.randint(0, 3)
-            for attempt in range(60):
-                self.quiet = attempt > 12
-                self.left = self.random.randint(1, 160) if attempt < cuts else -1
-                if self._boot(manifest):
-                    break
-                if self.files.dead:
-                    self.tally.cuts += 1
-                    self.files = self.files.after_cut(self.random)
-                else:
-                    self.files = self.files.reopened()
-            else:
-                return [*found, f"NEVER-ENDS {manifest}"]
-            self.late()
-            self.files = self.files.reopened()
-            db = MemoryVfs(self.files).open()
-            journal = Journal(db)
-            said = {row[0]: row[5] for row in journal.outcomes(manifest)}
-            self.tally.states.update(f"{manifest[-7:]} {s}" for s in said.values())
-            found += self._judge_restore(states, said, journal) if self.restoring else self._judge(said)
-            states = states or said
-            db.close()
-            self.files = self.files.reopened()
-        return found
-
-    def _boot(self, manifest: str) -> bool:
-        db: Any = None
-        writer: CopperWriter | None = None
-        try:
-            db = MemoryVfs(self.files).open()
-            prepare(db)
-            journal, disk = Journal(db), MemoryDisk(self.files)
-            reader = open_reader(self.box, self.mapping, transport=HostileWire(self), clock=self.clock)
-            writer = self.kind(reader, StepLog(db))
-            decider: Decider
-            works = list(self.works)
-            if manifest == MANIFEST:
-                decider = LiveDecider(
-                    writer, self.mapping, "steward-executor", self.clock.now, {}, vetoed=frozenset, held=frozenset, privacy=True,
-                    pending=lambda key: journal.is_open(manifest, key.object, key.id),
-                )  # fmt: skip
-            else:
-                works = [
-                    Work(n, "contact", self.works[of].id, "restore", unit=self.works[of].unit, of_seq=of)
-                    for n, of in enumerate(self._order(journal))
-                ]
-                backup = FrameEffects(journal, BackupReader(disk, [_OPS]), MANIFEST)  # type: ignore[arg-type]  # an identity
-                decider = RestoreDecider(writer, self.mapping, backup, journal.new_id)
-            if journal.manifest(manifest) is None:
-                journal.receive(
-                    manifest, "d" * 64, works, kind="restore" if self.restoring else "deletion", at=datetime.now(UTC).isoformat(),
-                    retain_days=90,
-                )  # fmt: skip
-            Engine(
-                manifest, journal, disk, RECIPIENTS, writer, decider, AuditLog(journal, signer("machine"), origin="t/machine"),
-                Brakes(1_000, overridden=True), lambda n: None, self.clock, batch=4,
-            ).run()  # fmt: skip
-            return True
-        except (PowerCut, StewardError, apsw.Error, OSError):
-            return False
-        finally:
-            self.left = -1
-            if writer is not None:
-                writer.close()
-            if db is not None:
-                with contextlib.suppress(PowerCut, apsw.Error, OSError):
-                    db.close(True) if self.files.dead else db.close()
-
-    @staticmethod
-    def _order(journal: Journal) -> list[int]:
-        return [row[0] for row in reversed(list(journal.outcomes(MANIFEST))) if row[5] in TAKEN]
+    def open(self, steps: StepLog) -> CopperWriter:
+        """Return a writer on this account."""
+        return self.kind(open_reader(self.box, self.mapping, transport=HostileWire(self), clock=self.clock), steps)
 
     # the oracle -----------------------------------------------------------------------------------------------------
 
-    def _judge(self, said: dict[int, str]) -> list[str]:
+    def judge(self, said: dict[int, str]) -> list[str]:
         found: list[str] = []
         for work in self.works:
             state, id = said[work.seq], work.id
             row = self.state.get("people", int(id))
             marked = row is not None and MARK in row["tags"]
-            went = marked if self.soft else row is None and id not in self.dropped
+            gone = marked if self.soft else row is None and id not in self.dropped
             if state in OPEN:
                 found.append(f"UNFINISHED {work.action}")
             elif (state in DONE and row is not None and not marked and id not in self.touched) or (
                 state in DONE and not self.soft and row is not None
             ):
                 found.append(f"FALSE-DONE {work.action}")
-            elif state not in TAKEN and went:
+            elif state not in TAKEN and gone:
                 found.append(f"REPORTED-KEPT {work.action} {state}")
             if work.action == "merge_into":
                 found += self._judge_merge(work, state)
@@ -377,10 +208,10 @@ class Run:
             return ["HALF-CALLED-DONE merge"]
         return [f"HALF-NOT-SAID merge {state}"] if state not in TAKEN and (moved or written) else []
 
-    def _judge_restore(self, states: dict[int, str], said: dict[int, str], journal: Journal) -> list[str]:
+    def judge_restore(self, states: dict[int, str], said: dict[int, str], journal: Journal) -> list[str]:
         found = [f"UNFINISHED restore {s}" for s in said.values() if s in OPEN]
         live = Counter(str(row["name"]) for row in self.state.all("people"))
-        order = self._order(journal)
+        order = went(journal)
         reader = open_reader(self.box, self.mapping)
         try:
             for work in self.works:
@@ -411,7 +242,7 @@ def loop(box: Sandbox, seeds: range, *, kind: type[CopperWriter] = CopperWriter)
     """Run once for each seed; every other with marks."""
     tally = Tally()
     for seed in seeds:
-        run = Run(seed, box, tally, kind=kind, people=(0.0, 0.02, 0.05)[seed % 3])
+        run = Run(box, kind, seed=seed, tally=tally, people=(0.0, 0.02, 0.05)[seed % 3])
         tally.violations += [(seed, v) for v in run.go()]
         tally.runs += 1
     return tally

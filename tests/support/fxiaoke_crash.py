@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 import resource
 import sys
 from collections import Counter
@@ -19,53 +18,27 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import apsw
 import httpx
 
 from steward.crm.fxiaoke import FxiaokeReader
 from steward.crm.mapping import parse_mapping
-from steward.errors import OutcomeUnknownError, StewardError
-from steward.executor.audit import AuditLog
-from steward.executor.backup import BackupReader
-from steward.executor.brakes import Brakes
-from steward.executor.engine import Engine
-from steward.executor.journal import Journal, prepare
-from steward.executor.plan import LiveDecider
-from steward.executor.ports import Answer, Decider, Result, Work
-from steward.executor.restore import FrameEffects, RestoreDecider
+from steward.errors import OutcomeUnknownError
+from steward.executor.journal import Journal
+from steward.executor.ports import Answer, Result, Work
 from steward.executor.steps import Step, StepLog
 from steward.executor.writers.fxiaoke import FxiaokeWriter
 from steward.executor.writers.vendor import Refused, VendorWriter
-from steward.manifest.chunks import ids_digest
-from steward.manifest.format import RelatedSet, Survivor
 from steward.records import Record
 from steward.sandbox.fxiaoke import create_app, sandbox_mapping
 from steward.sandbox.fxiaoke.reading import Refusal
 from steward.sandbox.fxiaoke.world import Fault, Switches, World
-from tests.support.crash import _OPS, MANIFEST, RECIPIENTS
-from tests.support.powercut import MemoryDisk, MemoryFiles, MemoryVfs, PowerCut
-from tests.support.signing import signer
-from tests.support.vendor_crash import RESTORE
+from tests.support.vendor_machine import DONE, OPEN, TAKEN, HostileWire, Machine, Tally, merge, moves, removal
 from tests.support.vendor_sandbox import serve
 from tests.support.writer_fxiaoke import CHANGES, OWN_CODE, Opened, SandboxClock, profile
 
 CONTACT, DEAL = "ContactObj", "NewOpportunityObj"
 MAPPING = parse_mapping(sandbox_mapping())
 OURS, PEOPLE = "1002", "1001"
-DONE = ("done", "done_inferred")
-
-
-@dataclass
-class Tally:
-    """What a loop came to."""
-
-    runs: int = 0
-    cuts: int = 0
-    calls: int = 0
-    acts: int = 0
-    states: Counter[str] = field(default_factory=Counter)
-    faults: Counter[str] = field(default_factory=Counter)
-    violations: list[tuple[int, str]] = field(default_factory=list)
 
 
 class HostileClock(SandboxClock):
@@ -82,60 +55,22 @@ class HostileClock(SandboxClock):
         self.world.late.clear()
 
 
-class HostileWire(httpx.BaseTransport):
-    """Every call passes here; the sandbox's clock goes on by a third of a second with each."""
-
-    def __init__(self, run: Run) -> None:
-        self.run, self.inner = run, httpx.HTTPTransport()
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        run, rng = self.run, self.run.random
-        run.step()
-        run.tally.calls += 1
-        run.box.world.clock.advance(0.3)
-        changes = any(part in request.url.path for part in CHANGES.split("|"))
-        if request.url.path.endswith("data/invalid"):
-            run.in_between(str(json.loads(request.content)["data"]["object_data_id"]))
-        run.box.world.faults.clear()
-        often = 0.6 if request.url.path.endswith("data/create") else 0.25 if changes else 0.03
-        if not run.quiet and rng.random() < often:
-            kinds = ["cut", "cut_after", "throttled", *(["late", "refused", "busy", "html_after"] if changes else ["html"])]
-            kind = rng.choice(kinds)
-            code = {"throttled": 30004, "refused": OWN_CODE, "busy": 50009}.get(kind, 0)
-            run.tally.faults[kind] += 1
-            run.box.world.faults[:] = [
-                Fault("code_after" if kind == "busy" and rng.random() < 0.5 else "code" if code else kind, "", code)
-            ]
-        response = self.inner.handle_request(request)
-        try:
-            body = response.read()
-        finally:
-            response.close()
-        run.step()
-        headers = [(n, v) for n, v in response.headers.raw if n.lower() not in (b"content-length", b"transfer-encoding")]
-        return httpx.Response(response.status_code, headers=headers, content=body)
-
-    def close(self) -> None:
-        self.inner.close()
-
-
 @dataclass
-class Run:
+class Run(Machine):
     """One sandbox that is worked on until the end."""
 
-    seed: int
     world: World
     address: str
-    tally: Tally
-    people: float = 0.03
     kind: type[FxiaokeWriter] = FxiaokeWriter
-    quiet: bool = False
-    left: int = -1
-    files: MemoryFiles = field(default_factory=MemoryFiles)
+    people: float = field(default=0.03, kw_only=True)
     touched: set[str] = field(default_factory=set)
 
+    mapping = MAPPING
+    steps_between_cuts = 120
+    engine = {"settle_seconds": 90.0}
+
     def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
+        super().__post_init__()
         self.clock = HostileClock(self.world)
         self.box = Opened(self.world, self.address, self.clock, MAPPING, None, None, None)  # type: ignore[arg-type]  # people only
         w = self.world
@@ -150,7 +85,6 @@ class Run:
         w.db.execute("DELETE FROM record WHERE api IN (?, ?)", (CONTACT, DEAL))  # what the run before left is nobody's here
         w.db.execute("DELETE FROM change_log WHERE api IN (?, ?)", (CONTACT, DEAL))
         self.made: list[str] = []
-        self.works: list[Work] = []
         self._cases()
 
     # the scene ---------------------------------------------------------------------------------------------------
@@ -175,44 +109,38 @@ class Run:
         self.before = {id: r for id, r in found.items() if isinstance(r, Record)}
         for loser, survivor, deals in self.merges:
             row, kept = self.before[loser], self.before[survivor]
-            related = (
-                (
-                    RelatedSet(
-                        object="deal", field="contact__c", rule="move", target=None, count=len(deals), digest=ids_digest(deals)
-                    ),
-                )
-                if deals
-                else ()
-            )
-            self.works.append(
-                Work(
-                    len(self.works), "contact", loser, "merge_into", survivor, row.version, row.digest,
-                    Survivor(version=kept.version, preimage=kept.digest), {"job_title": loser}, related, f"contact>{survivor}",
-                )
-            )  # fmt: skip
+            related = moves("deal", "contact__c", deals)
+            self.works.append(merge(len(self.works), row, kept, {"job_title": loser}, related))
         for id, action in self.deletes:
-            row = self.before[id]
-            self.works.append(Work(len(self.works), "contact", id, action, None, row.version, row.digest))  # type: ignore[arg-type]  # an action
+            self.works.append(removal(len(self.works), self.before[id], action))
 
     # what happens in between ---------------------------------------------------------------------------------------
 
-    def step(self) -> None:
-        """Just before and after a call."""
-        if self.files.dead:
-            raise PowerCut
-        self.left -= 1
-        if self.left == 0:
-            self.files.cut()
-            raise PowerCut
-        if not self.quiet and self.random.random() < self.people:
-            self._somebody()
+    def before_call(self, request: httpx.Request) -> None:
+        """Step; the sandbox's clock goes on by a third of a second with each call."""
+        self.step()
+        self.tally.calls += 1
+        self.world.clock.advance(0.3)
+        changes = any(part in request.url.path for part in CHANGES.split("|"))
+        if request.url.path.endswith("data/invalid"):
+            self.in_between(str(json.loads(request.content)["data"]["object_data_id"]))
+        self.world.faults.clear()
+        often = 0.6 if request.url.path.endswith("data/create") else 0.25 if changes else 0.03
+        if not self.quiet and self.random.random() < often:
+            kinds = ["cut", "cut_after", "throttled", *(["late", "refused", "busy", "html_after"] if changes else ["html"])]
+            kind = self.random.choice(kinds)
+            code = {"throttled": 30004, "refused": OWN_CODE, "busy": 50009}.get(kind, 0)
+            self.tally.faults[kind] += 1
+            self.world.faults[:] = [
+                Fault("code_after" if kind == "busy" and self.random.random() < 0.5 else "code" if code else kind, "", code)
+            ]
 
     def in_between(self, id: str) -> None:
         """Between the last look and the void of a record: somebody is at it."""
         if not self.quiet and self.random.random() < 4 * self.people:
-            self._somebody(id)
+            self.somebody(id)
 
-    def _somebody(self, id: str = "") -> None:
+    def somebody(self, id: str = "") -> None:
         """Somebody edits another field than ours, voids, or recovers."""
         id = id or self.random.choice(self.made)
         doc = self.world.get(CONTACT, id)
@@ -227,80 +155,14 @@ class Run:
         else:
             self.box.void(CONTACT, id)
 
-    # executors -----------------------------------------------------------------------------------------------------
+    def open(self, steps: StepLog) -> FxiaokeWriter:
+        """Return a writer on this sandbox."""
+        wire = HostileWire(self)
+        return self.kind(FxiaokeReader(profile(self.address), MAPPING, write=True, transport=wire, clock=self.clock), steps)
 
-    def go(self) -> list[str]:
-        """Work to the end, twice; return violations."""
-        found: list[str] = []
-        states: dict[int, str] = {}
-        for manifest in (MANIFEST, RESTORE):
-            cuts = self.random.randint(0, 3)
-            for attempt in range(60):
-                self.quiet = attempt > 12
-                self.left = self.random.randint(1, 120) if attempt < cuts else -1
-                if self._boot(manifest):
-                    break
-                if self.files.dead:
-                    self.tally.cuts += 1
-                    self.files = self.files.after_cut(self.random)
-                else:
-                    self.files = self.files.reopened()
-            else:
-                return [*found, f"NEVER-ENDS {manifest}"]
-            self.files = self.files.reopened()
-            db = MemoryVfs(self.files).open()
-            journal = Journal(db)
-            said = {row[0]: row[5] for row in journal.outcomes(manifest)}
-            self.tally.states.update(f"{manifest[-7:]} {s}" for s in said.values())
-            found += self._judge(said) if manifest == MANIFEST else self._judge_restore(states, said, journal)
-            states = said if manifest == MANIFEST else states
-            db.close()
-            self.files = self.files.reopened()
-        return found
-
-    def _boot(self, manifest: str) -> bool:
-        db: Any = None
-        writer: FxiaokeWriter | None = None
-        try:
-            db = MemoryVfs(self.files).open()
-            prepare(db)
-            journal, disk = Journal(db), MemoryDisk(self.files)
-            reader = FxiaokeReader(profile(self.address), MAPPING, write=True, transport=HostileWire(self), clock=self.clock)
-            writer = self.kind(reader, StepLog(db))
-            decider: Decider
-            works = list(self.works)
-            if manifest == MANIFEST:
-                decider = LiveDecider(
-                    writer, MAPPING, "steward-executor", self.clock.now, {}, vetoed=frozenset, held=frozenset, privacy=True,
-                    pending=lambda key: journal.is_open(manifest, key.object, key.id),
-                )  # fmt: skip
-            else:
-                done = [row[0] for row in journal.outcomes(MANIFEST) if row[5] in (*DONE, "partly")]
-                works = [
-                    Work(n, "contact", self.works[of].id, "restore", unit=self.works[of].unit, of_seq=of)
-                    for n, of in enumerate(reversed(done))
-                ]
-                backup = FrameEffects(journal, BackupReader(disk, [_OPS]), MANIFEST)  # type: ignore[arg-type]  # an identity
-                decider = RestoreDecider(writer, MAPPING, backup, journal.new_id, actor=writer.me)
-            if journal.manifest(manifest) is None:
-                journal.receive(
-                    manifest, "d" * 64, works, kind="deletion" if manifest == MANIFEST else "restore",
-                    at=datetime.now(UTC).isoformat(), retain_days=90,
-                )  # fmt: skip
-            Engine(
-                manifest, journal, disk, RECIPIENTS, writer, decider, AuditLog(journal, signer("machine"), origin="t/machine"),
-                Brakes(1_000, overridden=True), lambda n: None, self.clock, batch=4, settle_seconds=90.0,
-            ).run()  # fmt: skip
-            return True
-        except (PowerCut, StewardError, apsw.Error, OSError):
-            return False
-        finally:
-            self.left = -1
-            if writer is not None:
-                writer.close()
-            if db is not None:
-                with contextlib.suppress(PowerCut, apsw.Error, OSError):
-                    db.close(True) if self.files.dead else db.close()
+    def actor(self, writer: VendorWriter) -> str:
+        """Return whom the vendor names beside a void of ours."""
+        return writer.me
 
     # the oracle ----------------------------------------------------------------------------------------------------
 
@@ -313,13 +175,13 @@ class Run:
         doc, lines = self.world.get(CONTACT, id), [x for x in self._lines(id) if x[0] in ("invalid", "delete", "recover")]
         return (doc is None or doc["life_status"] == "invalid") and bool(lines) and lines[-1][1] == OURS
 
-    def _judge(self, said: dict[int, str]) -> list[str]:
+    def judge(self, said: dict[int, str]) -> list[str]:
         found: list[str] = []
         for work in self.works:
             state, id = said[work.seq], work.id
             doc, went = self.world.get(CONTACT, id), self._went(id)
             lines = self._lines(id)
-            if state in ("pending", "intent", "doubt"):
+            if state in OPEN:
                 found.append(f"UNFINISHED {work.action}")
             elif state in DONE and not any(who == OURS for kind, who in lines if kind in ("invalid", "delete")):
                 found.append(f"NOT-OURS {work.action} {state} {lines}")
@@ -327,7 +189,7 @@ class Run:
                 found.append(f"FALSE-DONE {work.action} {lines}")
             elif state in DONE and work.action == "hard_delete" and doc is not None and id not in self.touched:
                 found.append(f"HALF-CALLED-DONE {work.action} {lines}")
-            elif state not in (*DONE, "partly") and went:
+            elif state not in TAKEN and went:
                 found.append(f"REPORTED-KEPT {work.action} {state} {lines}")
             voids = [n for n, (kind, who) in enumerate(lines) if (kind, who) == ("invalid", OURS)]
             backs = [n for n, (kind, _) in enumerate(lines) if kind == "recover"]
@@ -347,12 +209,12 @@ class Run:
         written = kept is not None and kept["job_title"] == f"Loser {self.merges.index((loser, survivor, deals))}"
         if state in DONE and not {loser, survivor} & self.touched and (len(moved) < len(deals) or not written):
             return ["HALF-CALLED-DONE merge"]
-        if state not in (*DONE, "partly") and (moved or written):
+        if state not in TAKEN and (moved or written):
             return [f"HALF-NOT-SAID merge {state}"]
         return []
 
-    def _judge_restore(self, states: dict[int, str], said: dict[int, str], journal: Journal) -> list[str]:
-        found = [f"UNFINISHED restore {s}" for s in said.values() if s in ("pending", "intent", "doubt")]
+    def judge_restore(self, states: dict[int, str], said: dict[int, str], journal: Journal) -> list[str]:
+        found = [f"UNFINISHED restore {s}" for s in said.values() if s in OPEN]
         live = Counter(str(d["name"]) for d in self.world.records(CONTACT) if not d["is_deleted"])
         reader = FxiaokeReader(profile(self.address), MAPPING, write=True, clock=self.clock)
         self.world.faults.clear()
@@ -386,7 +248,7 @@ class Run:
 
     @staticmethod
     def _order(states: dict[int, str]) -> list[tuple[int, str]]:
-        return [(s, x) for s, x in reversed(list(states.items())) if x in (*DONE, "partly")]
+        return [(s, x) for s, x in reversed(list(states.items())) if x in TAKEN]
 
     def _same(self, work: Work, row: Any) -> list[str]:
         if not isinstance(row, Record) or row.deleted:
@@ -467,7 +329,7 @@ SABOTAGE: dict[str, type[FxiaokeWriter]] = {
 
 def one_run(seed: int, world: World, address: str, tally: Tally, kind: type[FxiaokeWriter] = FxiaokeWriter) -> None:
     """Delete and restore once, and count."""
-    run = Run(seed, world, address, tally, kind=kind)
+    run = Run(world, address, kind, seed=seed, tally=tally)
     tally.violations += [(seed, text) for text in run.go()]
     tally.runs += 1
 

@@ -16,132 +16,45 @@ import json
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
-import apsw
 import httpx
 
 from steward.crm.jiandaoyun import JiandaoyunReader
 from steward.crm.mapping import Mapping
 from steward.crm.profiles import Profile
-from steward.errors import StewardError
-from steward.executor.audit import AuditLog
-from steward.executor.backup import BackupReader
-from steward.executor.brakes import Brakes
-from steward.executor.engine import Engine
-from steward.executor.journal import Journal, prepare
-from steward.executor.plan import LiveDecider
-from steward.executor.ports import Decider, Work
-from steward.executor.restore import FrameEffects, RestoreDecider
+from steward.executor.journal import Journal
+from steward.executor.ports import Work
 from steward.executor.steps import Step, StepLog
 from steward.executor.writers.jiandaoyun import JiandaoyunWriter
 from steward.executor.writers.vendor import FRESH_SECONDS
-from steward.manifest.chunks import ids_digest
-from steward.manifest.format import RelatedSet, Survivor
 from steward.records import Record
 from steward.sandbox.jiandaoyun.gate import Refused
 from steward.sandbox.jiandaoyun.state import Fault, State
 from steward.sandbox.jiandaoyun.values import taken
-from tests.support.crash import _OPS, MANIFEST, RECIPIENTS
 from tests.support.jiandaoyun_company import Company
-from tests.support.powercut import MemoryDisk, MemoryFiles, MemoryVfs, PowerCut
-from tests.support.signing import signer
-from tests.support.vendor_crash import RESTORE
+from tests.support.vendor_machine import DONE, OPEN, TAKEN, HostileWire, LateClock, Machine, Tally, merge, moves, removal, went
 
 TICK = 1.5
 """Seconds of the wire's clock that a call takes."""
 WINDOW = FRESH_SECONDS + 3 * TICK
-DONE = ("done", "done_inferred")
-TAKEN = (*DONE, "partly")
 _FAULTS = ("cut_before", "cut_after", "http_429", "http_502", "late", "code")
 
 
 @dataclass
-class Tally:
-    """What a loop came to."""
-
-    runs: int = 0
-    cuts: int = 0
-    calls: int = 0
-    acts: int = 0
-    states: Counter[str] = field(default_factory=Counter)
-    faults: Counter[str] = field(default_factory=Counter)
-    violations: list[tuple[int, str]] = field(default_factory=list)
-
-
-class HostileClock:
-    """Waiting takes no time, and lets calls that were held back take effect: none lives longer than we wait for it."""
-
-    def __init__(self, run: Run) -> None:
-        self.run, self.at = run, 0.0
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
-        if seconds >= 60:
-            self.run.late()
-
-
-class HostileWire(httpx.BaseTransport):
-    """Every call passes here."""
-
-    def __init__(self, run: Run) -> None:
-        self.run, self.inner = run, httpx.HTTPTransport()
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        run, rng = self.run, self.run.random
-        run.step()
-        run.tally.calls += 1
-        run.clock.at += TICK
-        path = request.url.path.rpartition("/")[2]
-        writes = path in ("update", "delete", "batch_create", "batch_delete")
-        if path in ("delete", "batch_delete"):
-            body = json.loads(request.content)
-            run.going([body["data_id"]] if path == "delete" else body["data_ids"])
-        run.state.faults.clear()
-        if not run.quiet and rng.random() < (0.25 if writes else 0.02):
-            kind = rng.choice([*_FAULTS, "cut_half"] if writes else ["cut_before", "cut_after", "http_429", "http_502"])
-            run.tally.faults[kind] += 1
-            run.state.faults[:] = [Fault(kind, "", 0, 1, rng.choice([9004, 9007, 4012, 8304, 4000]))]
-        response = self.inner.handle_request(request)
-        try:
-            body_back = response.read()
-        finally:
-            response.close()
-        run.step()
-        headers = [(n, v) for n, v in response.headers.raw if n.lower() not in (b"content-length", b"transfer-encoding")]
-        return httpx.Response(response.status_code, headers=headers, content=body_back)
-
-    def close(self) -> None:
-        self.inner.close()
-
-
-@dataclass
-class Run:
+class Run(Machine):
     """One company that is worked on until the end."""
 
-    seed: int
     company: Company
     state: State
     mapping: Mapping
     profile: Profile
-    tally: Tally
     kind: type[JiandaoyunWriter] = JiandaoyunWriter
-    people: float = 0.02
-    quiet: bool = False
-    left: int = -1
-    files: MemoryFiles = field(default_factory=MemoryFiles)
 
     def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
-        self.clock = HostileClock(self)
+        super().__post_init__()
+        self.clock = LateClock(self.late)
         self.entry, self.tickets = self.company.entry("person"), self.company.entry("ticket")
         self.name, self.mail = self.company.widget("person", "名"), self.company.widget("person", "电子邮箱")
         self.contact = self.company.widget("ticket", "联系人")
@@ -190,22 +103,13 @@ class Run:
             self.before = {i: r for i, r in reader.fetch("person", ids).items() if isinstance(r, Record)}
         finally:
             reader.close()
-        self.works: list[Work] = []
         job = self.company.widget("person", "职务")
         for loser, (survivor, tickets) in self.merges.items():
             row, kept = self.before[loser], self.before[survivor]
-            moved = RelatedSet(
-                object="ticket", field=self.contact, rule="move", target=None, count=len(tickets), digest=ids_digest(tickets)
-            )
-            self.works.append(
-                Work(
-                    len(self.works), "person", loser, "merge_into", survivor, row.version, row.digest,
-                    Survivor(version=kept.version, preimage=kept.digest), {job: loser}, (moved,) if tickets else (), f"person>{survivor}",
-                )
-            )  # fmt: skip
+            related = moves("ticket", self.contact, tickets)
+            self.works.append(merge(len(self.works), row, kept, {job: loser}, related))
         for id in deletes:
-            row = self.before[id]
-            self.works.append(Work(len(self.works), "person", id, "hard_delete", None, row.version, row.digest))
+            self.works.append(removal(len(self.works), self.before[id], "hard_delete"))
 
     # what happens in between ----------------------------------------------------------------------------------------
 
@@ -215,18 +119,23 @@ class Run:
             with contextlib.suppress(Refused):
                 self.state.held.pop(0)()
 
-    def step(self) -> None:
-        """Just before and after a call."""
-        if self.files.dead:
-            raise PowerCut
-        self.left -= 1
-        if self.left == 0:
-            self.files.cut()
-            raise PowerCut
-        if not self.quiet and self.random.random() < self.people:
-            self._somebody()
+    def before_call(self, request: httpx.Request) -> None:
+        """Step; what people did to a record that is about to go must have been seen."""
+        self.step()
+        self.tally.calls += 1
+        self.clock.at += TICK
+        path = request.url.path.rpartition("/")[2]
+        writes = path in ("update", "delete", "batch_create", "batch_delete")
+        if path in ("delete", "batch_delete"):
+            body = json.loads(request.content)
+            self.going([body["data_id"]] if path == "delete" else body["data_ids"])
+        self.state.faults.clear()
+        if not self.quiet and self.random.random() < (0.25 if writes else 0.02):
+            kind = self.random.choice([*_FAULTS, "cut_half"] if writes else ["cut_before", "cut_after", "http_429", "http_502"])
+            self.tally.faults[kind] += 1
+            self.state.faults[:] = [Fault(kind, "", 0, 1, self.random.choice([9004, 9007, 4012, 8304, 4000]))]
 
-    def _somebody(self) -> None:
+    def somebody(self, id: str = "") -> None:
         """Somebody edits another field than ours, deletes, or brings back from the page's bin."""
         rows = self.state.rows("SELECT * FROM records WHERE entry_id = ? ORDER BY data_id", self.entry)
         row = self.random.choice(rows)
@@ -246,8 +155,6 @@ class Run:
         else:
             self.state.delete(self.entry, id, "operator", to_bin=True)
 
-    restoring = False
-
     def going(self, ids: list[str]) -> None:
         """Before a deletion: what people did to the records longer ago than the window must have been seen."""
         if not self.quiet and self.random.random() < 10 * self.people:  # and somebody else may be faster
@@ -261,84 +168,14 @@ class Run:
             if row is not None and old and json.loads(row["body"]).get(self.mail) != self.before[id].fields[self.mail]:
                 self.lost.append("EDIT-LOST")
 
-    # executors ------------------------------------------------------------------------------------------------------
+    def open(self, steps: StepLog) -> JiandaoyunWriter:
+        """Return a writer on this company."""
+        wire = HostileWire(self)
+        return self.kind(JiandaoyunReader(self.profile, self.mapping, write=True, transport=wire, clock=self.clock), steps)
 
     def go(self) -> list[str]:
-        """Work to the end, twice; return violations."""
-        found: list[str] = []
-        states: dict[int, str] = {}
-        for manifest in (MANIFEST, RESTORE):
-            self.restoring = manifest == RESTORE
-            cuts = self.random.randint(0, 3)
-            for attempt in range(60):
-                self.quiet = attempt > 12
-                self.left = self.random.randint(1, 150) if attempt < cuts else -1
-                if self._boot(manifest):
-                    break
-                if self.files.dead:
-                    self.tally.cuts += 1
-                    self.files = self.files.after_cut(self.random)
-                else:
-                    self.files = self.files.reopened()
-            else:
-                return [*found, f"NEVER-ENDS {manifest}"]
-            self.late()
-            self.files = self.files.reopened()
-            db = MemoryVfs(self.files).open()
-            journal = Journal(db)
-            said = {row[0]: row[5] for row in journal.outcomes(manifest)}
-            self.tally.states.update(f"{manifest[-7:]} {s}" for s in said.values())
-            found += self._judge_restore(states, said, journal) if self.restoring else self._judge(said)
-            states = states or said
-            db.close()
-            self.files = self.files.reopened()
-        return [*found, *self.lost]
-
-    def _boot(self, manifest: str) -> bool:
-        db: Any = None
-        writer: JiandaoyunWriter | None = None
-        try:
-            db = MemoryVfs(self.files).open()
-            prepare(db)
-            journal, disk = Journal(db), MemoryDisk(self.files)
-            reader = JiandaoyunReader(self.profile, self.mapping, write=True, transport=HostileWire(self), clock=self.clock)
-            writer = self.kind(reader, StepLog(db))
-            decider: Decider
-            works = list(self.works)
-            if manifest == MANIFEST:
-                decider = LiveDecider(
-                    writer, self.mapping, "steward-executor", self.clock.now, {}, vetoed=frozenset, held=frozenset, privacy=True,
-                    pending=lambda key: journal.is_open(manifest, key.object, key.id),
-                )  # fmt: skip
-            else:
-                works = [
-                    Work(n, "person", self.works[of].id, "restore", unit=self.works[of].unit, of_seq=of)
-                    for n, of in enumerate(self._order(journal))
-                ]
-                backup = FrameEffects(journal, BackupReader(disk, [_OPS]), MANIFEST)  # type: ignore[arg-type]  # an identity
-                decider = RestoreDecider(writer, self.mapping, backup, journal.new_id)
-            if journal.manifest(manifest) is None:
-                journal.receive(
-                    manifest, "d" * 64, works, kind="restore" if self.restoring else "deletion", at=datetime.now(UTC).isoformat(), retain_days=90,
-                )  # fmt: skip
-            Engine(
-                manifest, journal, disk, RECIPIENTS, writer, decider, AuditLog(journal, signer("machine"), origin="t/machine"),
-                Brakes(1_000, overridden=True), lambda n: None, self.clock, batch=4,
-            ).run()  # fmt: skip
-            return True
-        except (PowerCut, StewardError, apsw.Error, OSError):
-            return False
-        finally:
-            self.left = -1
-            if writer is not None:
-                writer.close()
-            if db is not None:
-                with contextlib.suppress(PowerCut, apsw.Error, OSError):
-                    db.close(True) if self.files.dead else db.close()
-
-    @staticmethod
-    def _order(journal: Journal) -> list[int]:
-        return [row[0] for row in reversed(list(journal.outcomes(MANIFEST))) if row[5] in TAKEN]
+        """Work to the end, twice; return violations, and edits that were deleted unseen."""
+        return [*super().go(), *self.lost]
 
     # the oracle -----------------------------------------------------------------------------------------------------
 
@@ -350,13 +187,13 @@ class Run:
         row = self.state.record(entry, id)
         return None if row is None else dict(json.loads(row["body"]))
 
-    def _judge(self, said: dict[int, str]) -> list[str]:
+    def judge(self, said: dict[int, str]) -> list[str]:
         found: list[str] = []
         for work in self.works:
             state, trail = said[work.seq], self._trail(work.id)
             last = next((x for x in reversed(trail) if x[0] in ("delete", "recover")), ("", ""))
             gone, ours = self._body(self.entry, work.id) is None, last == ("delete", "api")
-            if state not in TAKEN and state in ("pending", "intent", "doubt"):
+            if state in OPEN:
                 found.append(f"UNFINISHED {work.action}")
             elif state in DONE and not gone and work.id not in self.acts:
                 found.append(f"FALSE-DONE {work.action} {trail}")
@@ -381,11 +218,11 @@ class Run:
             return ["HALF-CALLED-DONE merge"]
         return ["HALF-NOT-SAID merge"] if state not in TAKEN and (moved or written) else []
 
-    def _judge_restore(self, states: dict[int, str], said: dict[int, str], journal: Journal) -> list[str]:
-        found = [f"UNFINISHED restore {s}" for s in said.values() if s in ("pending", "intent", "doubt")]
+    def judge_restore(self, states: dict[int, str], said: dict[int, str], journal: Journal) -> list[str]:
+        found = [f"UNFINISHED restore {s}" for s in said.values() if s in OPEN]
         rows = self.state.rows("SELECT * FROM records WHERE entry_id = ? AND deleted IS NULL", self.entry)
         live = Counter(str(json.loads(r["body"]).get(self.name)) for r in rows)
-        order = self._order(journal)
+        order = went(journal)
         for work in self.works:
             name = str(self.before[work.id].fields[self.name])
             if live[name] > 1:
@@ -437,7 +274,7 @@ def loop(
         chosen = {"delete_by": ("one", "batch")[seed % 2], "absence": ("asked", "page")[seed // 2 % 2], "unmoved": "read"}
         chosen["lists"] = ("lag", "current")[seed // 4 % 2]
         profile = company.profile(**chosen)
-        run = Run(seed, company, state, mapping, profile, tally, kind=kind, people=people[seed % len(people)])
+        run = Run(company, state, mapping, profile, kind, seed=seed, tally=tally, people=people[seed % len(people)])
         tally.violations += [(seed, v) for v in run.go()]
         tally.runs += 1
     return tally
