@@ -11,32 +11,22 @@ import contextlib
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import apsw
 
 from steward.errors import StewardError
-from steward.executor.audit import AuditLog
-from steward.executor.backup import BackupReader
-from steward.executor.brakes import Brakes
-from steward.executor.engine import Engine
 from steward.executor.journal import Journal, prepare
-from steward.executor.plan import LiveDecider
-from steward.executor.ports import Decider, Result, Settled, State, Unit, Work
-from steward.executor.restore import FrameEffects, RestoreDecider
+from steward.executor.ports import Result, Settled, State, Unit, Work
 from steward.executor.steps import Step, StepLog
 from steward.executor.writers.vendor import VendorWriter
-from steward.manifest.chunks import ids_digest
-from steward.manifest.format import RelatedSet, Survivor
 from steward.records import RecordKey
-from tests.support.crash import _OPS, MANIFEST, RECIPIENTS, DiskOracle, Tally, TickClock
+from tests.support.crash import MANIFEST, DiskOracle, Tally, TickClock
 from tests.support.hostile_crm import ME
 from tests.support.hostile_vendor import MAPPING, Bin, HostileVendor, HostileVendorWriter, text_of
 from tests.support.powercut import MemoryDisk, MemoryFiles, MemoryVfs, PowerCut
-from tests.support.signing import signer
+from tests.support.vendor_machine import DONE, OPEN, RESTORE, TAKEN, execute, merge, moves, removal
 
-RESTORE = "01HARNESS0000000000RESTORE"
 MERGES, DELETES = 3, 4
 
 
@@ -65,21 +55,10 @@ def world(seed: int, bin: Bin, oracle: Any) -> tuple[HostileVendor, list[Case], 
     action = "hard_delete" if bin == "none" else "soft_delete"
     for case in cases:
         before, kept = crm.record(case.loser), crm.record(case.survivor)
-        related = ()
-        if case.deals:
-            ids = [k.id for k in case.deals]
-            related = (
-                RelatedSet(object="deal", field="contact", rule="move", target=None, count=len(ids), digest=ids_digest(ids)),
-            )
-        works.append(
-            Work(
-                len(works), "contact", case.loser.id, "merge_into", case.survivor.id, before.version, before.digest,
-                Survivor(version=kept.version, preimage=kept.digest), {"text": case.loser.id}, related, f"contact>{case.survivor.id}",
-            )
-        )  # fmt: skip
+        related = moves("deal", "contact", [k.id for k in case.deals])
+        works.append(merge(len(works), before, kept, {"text": case.loser.id}, related))
     for key in deletes:
-        before = crm.record(key)
-        works.append(Work(len(works), "contact", key.id, action, None, before.version, before.digest))  # type: ignore[arg-type]  # an action
+        works.append(removal(len(works), crm.record(key), action))
     return crm, cases, deletes, works
 
 
@@ -217,33 +196,7 @@ def _boot(
         writer: VendorWriter = broken.get("writer", HostileVendorWriter)(
             call, broken.get("steps", StepLog)(db), bin=bin, hook=lambda name: None
         )
-        clock = TickClock(call)
-        decider: Decider
-        if manifest == MANIFEST:
-            mine = list(works)
-            decider = LiveDecider(
-                writer, MAPPING, "steward-executor", clock.now, {}, vetoed=frozenset, held=frozenset, privacy=True,
-                pending=lambda key: journal.is_open(manifest, key.object, key.id),
-            )  # fmt: skip
-        else:
-            done = [row[0] for row in journal.outcomes(MANIFEST) if row[5] in ("done", "done_inferred", "partly")]
-            mine = [
-                Work(n, "contact", works[of].id, "restore", unit=works[of].unit, of_seq=of)
-                for n, of in enumerate(reversed(done))
-            ]
-            decider = RestoreDecider(
-                writer, MAPPING, FrameEffects(journal, BackupReader(disk, [_OPS]), MANIFEST), journal.new_id, actor=writer.me  # type: ignore[arg-type]  # an identity
-            )  # fmt: skip
-        if journal.manifest(manifest) is None:
-            journal.receive(
-                manifest, "d" * 64, mine, kind="deletion" if manifest == MANIFEST else "restore",
-                at=datetime.now(UTC).isoformat(), retain_days=90,
-            )  # fmt: skip
-        audit = AuditLog(journal, signer("machine"), origin="t/machine")
-        Engine(
-            manifest, journal, disk, RECIPIENTS, writer, decider, audit, Brakes(1_000, overridden=True), lambda n: None, clock,
-            batch=4, settle_seconds=1.0,
-        ).run()  # fmt: skip
+        execute(manifest, journal, disk, writer, MAPPING, works, TickClock(call), actor=lambda: writer.me, settle_seconds=1.0)
         return True
     except (PowerCut, StewardError, apsw.Error, OSError):
         return False
@@ -269,9 +222,9 @@ def judge(crm: HostileVendor, cases: Sequence[Case], deletes: Sequence[RecordKey
         touched = crm.touched & {case.loser, case.survivor, *case.deals}
         moved = [k for k in case.deals if text_of(crm.rows[k], "contact") == case.survivor.id and k not in crm.touched]
         written = text_of(crm.rows[case.survivor], "text") == f"Loser {seq}" and case.survivor not in crm.touched
-        if state in ("pending", "intent", "doubt"):
+        if state in OPEN:
             found.append(f"UNFINISHED {case.loser}")
-        elif state in ("done", "done_inferred"):
+        elif state in DONE:
             if not row.deleted and case.loser not in crm.touched:
                 found.append(f"FALSE-DONE {case.loser}")
             if not touched and (len(moved) < len(case.deals) or not written):
@@ -287,9 +240,9 @@ def judge(crm: HostileVendor, cases: Sequence[Case], deletes: Sequence[RecordKey
         found += _edit_lost(crm, case.loser)
     for n, key in enumerate(deletes):
         state, row = states[MERGES + n], crm.rows[key]
-        if state in ("pending", "intent", "doubt"):
+        if state in OPEN:
             found.append(f"UNFINISHED {key}")
-        elif state in ("done", "done_inferred"):
+        elif state in DONE:
             if not row.deleted and key not in crm.touched:
                 found.append(f"FALSE-DONE {key}")
         elif row.deleted and row.by == ME:
@@ -326,8 +279,8 @@ def judge_restore(
     said: Mapping[int, str],
 ) -> list[str]:
     """What went and nobody has touched is as it was; nothing is there twice."""
-    found: list[str] = [f"UNFINISHED restore {seq}" for seq, state in said.items() if state in ("pending", "intent", "doubt")]
-    went = [seq for seq, state in states.items() if state in ("done", "done_inferred", "partly")]
+    found: list[str] = [f"UNFINISHED restore {seq}" for seq, state in said.items() if state in OPEN]
+    went = [seq for seq, state in states.items() if state in TAKEN]
     outcome = {seq: said[n] for n, seq in enumerate(reversed(went))}
 
     def now(key: RecordKey) -> RecordKey:

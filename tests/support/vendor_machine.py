@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, ClassVar
 
 import apsw
@@ -96,7 +97,7 @@ def execute(
     works: Sequence[Work],
     clock: Clock,
     *,
-    actor: str = "",
+    actor: Callable[[], str] = lambda: "",
     **more: Any,
 ) -> None:
     """Let one executor do the deletion, or restore what it did; the manifest is received where it was not yet.
@@ -105,8 +106,8 @@ def execute(
     ----------
     works : sequence of Work
         Those of the deletion.
-    actor : str
-        Name of our own deletions in a recycle bin.
+    actor : callable
+        Asked for the name of our own deletions in a recycle bin, before a restore alone: it may take a call.
     **more
         Words of the engine.
     """
@@ -124,7 +125,7 @@ def execute(
             for n, of in enumerate(went(journal))
         ]
         effects = FrameEffects(journal, BackupReader(disk, [_OPS]), MANIFEST)
-        decider = RestoreDecider(writer, mapping, effects, journal.new_id, actor=actor)
+        decider = RestoreDecider(writer, mapping, effects, journal.new_id, actor=actor())
     if journal.manifest(manifest) is None:
         journal.receive(manifest, "d" * 64, mine, kind=kind, at=datetime.now(UTC).isoformat(), retain_days=90)
     Engine(
@@ -306,8 +307,8 @@ class Machine(ABC):
             prepare(db)
             journal, disk = Journal(db), MemoryDisk(self.files)
             writer = self.open(StepLog(db))
-            more = {"actor": self.actor(writer), **self.engine}
-            execute(manifest, journal, disk, writer, self.mapping, self.works, self.clock, **more)
+            actor = partial(self.actor, writer)
+            execute(manifest, journal, disk, writer, self.mapping, self.works, self.clock, actor=actor, **self.engine)
             return True
         except (PowerCut, StewardError, apsw.Error, OSError):
             return False

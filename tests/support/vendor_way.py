@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
 from steward.commands.demo import Demo
+from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import parse_mapping
 from steward.crm.profiles import read_profile
 from steward.crm.registry import open_reader
 from steward.decisions import DecisionAction
-from steward.records import Record, RecordKey, canonical_text
+from steward.records import Record, RecordKey, Scalar, canonical_text
 from steward.review.intent import Intent
 from steward.review.session import ReviewSession
 from steward.screen import Screen
@@ -110,6 +111,15 @@ class VendorWay(Demo):
     def snapshot(self) -> None:
         """Copy the CRM into the workspace through its API."""
         self._run("snapshot", "--profile", PROFILE, "--profiles", self.profiles, "--workspace", self._workspace)
+
+    def score(self, *more: object) -> None:
+        """Find duplicates and stale records; the suites that ship name the columns of the demo's CRM."""
+        suites = self.path("suites")
+        suites.mkdir()
+        self._run(
+            "score", "--only", "duplicate", "--only", "stale", *more, "--suites", suites, "--policy", self.path("policy.toml"),
+            "--holds", self.path("holds.txt"), "--workspace", self._workspace,
+        )  # fmt: skip
 
     def propose(self) -> None:
         """Draft the manifest."""
@@ -224,3 +234,77 @@ def differences(
         if names:
             found[key] = names
     return found
+
+
+def key_of(item: Mapping[str, object]) -> RecordKey:
+    """Return which record an item of a manifest is about."""
+    return RecordKey(str(item["object"]), str(item["id"]))
+
+
+def links_follow_the_survivor(
+    mapping: CrmMapping,
+    merges: Sequence[Mapping[str, object]],
+    before: Mapping[RecordKey, Record],
+    after: Mapping[RecordKey, Record],
+    *,
+    stays: Callable[[RecordKey, str], bool],
+    object: str = "contact",
+) -> int:
+    """Assert that every link to a loser is one to its survivor, and that others are what they were.
+
+    Parameters
+    ----------
+    merges : sequence of mapping
+        Items of the manifest; those that merge are meant.
+    stays : callable
+        Gets the key of a record and the object that one of its links points at; True where that link may not have changed.
+
+    Returns
+    -------
+    int
+        How many had to follow.
+    """
+    merged = {str(i["id"]): str(i["target"]) for i in merges if i["action"] == "merge_into"}
+    moved = 0
+    for key, record in after.items():
+        for name, parent in mapping.objects[key.object].parents.items():
+            was, now = canonical_text(before[key].fields.get(name)), canonical_text(record.fields.get(name))
+            if parent == object and was in merged:
+                moved += 1
+                assert now == merged[was], (key, name)
+            elif stays(key, parent):
+                assert now == was, (key, name)
+    return moved
+
+
+def under_old_ids(
+    way: VendorWay, mapping: CrmMapping, found: Mapping[RecordKey, Record], *, column: str, typed: Callable[[str], Scalar] = str
+) -> dict[RecordKey, Record]:
+    """Return records, and what refers to them, under the ids that they had before they were made anew.
+
+    Parameters
+    ----------
+    column : str
+        Where a record holds its own id.
+    typed : callable
+        Makes of an id what a column holds.
+    """
+    old: dict[RecordKey, str] = {}
+    for file in way.path("executor", "receipts").glob("*.idmap.ndjson"):
+        for line in file.read_text().splitlines():
+            said = json.loads(line)
+            if said["why"] == "recreated":
+                old[RecordKey(said["object"], said["new"])] = said["old"]
+    named: dict[RecordKey, Record] = {}
+    for key, record in found.items():
+        fields = dict(record.fields)
+        if key in old:
+            fields[column] = typed(old[key])
+        for name, parent in mapping.objects[key.object].parents.items():
+            at = RecordKey(parent, canonical_text(fields.get(name)) or "")
+            if at in old:
+                fields[name] = typed(old[at])
+        here = RecordKey(key.object, old.get(key, key.id))
+        assert here not in named
+        named[here] = replace(record, key=here, fields=fields)
+    return named

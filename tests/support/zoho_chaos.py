@@ -15,37 +15,24 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from steward.errors import StewardError
-from steward.executor.audit import AuditLog
-from steward.executor.backup import BackupReader
-from steward.executor.brakes import Brakes
 from steward.executor.disk import RealDisk
-from steward.executor.engine import Engine
 from steward.executor.journal import Journal, connect
-from steward.executor.plan import LiveDecider
-from steward.executor.ports import Decider, SystemClock, Work
-from steward.executor.restore import FrameEffects, RestoreDecider
+from steward.executor.ports import SystemClock, Work
 from steward.executor.steps import StepLog
 from steward.executor.writers.zoho import ZohoWriter
-from steward.manifest.chunks import ids_digest
-from steward.manifest.format import RelatedSet, Survivor
 from steward.records import Record, RecordKey
-from tests.support.crash import _OPS, MANIFEST, RECIPIENTS
-from tests.support.signing import signer
+from tests.support.crash import MANIFEST
+from tests.support.vendor_deaths import Died
+from tests.support.vendor_machine import DONE, OPEN, RESTORE, TAKEN, execute, merge, moves, removal
 from tests.support.vendor_sandbox import serve
 from tests.support.writer_zoho import WRITES, Quick, ZohoCase, open_on, open_writer
 from tests.support.zoho_sandbox import Fresh
 
-RESTORE = "01HARNESS0000000000RESTORE"
 MERGES, DELETES, PURGES = 3, 3, 2
-
-
-class Died(BaseException):
-    """The process ends here."""
 
 
 class Chaos(Fresh):
@@ -202,23 +189,11 @@ def _works(case: ZohoCase, merges: Sequence[Merge], deletes: Sequence[str], purg
     for m in merges:
         before, kept = found[RecordKey("contact", m.loser)], found[RecordKey("contact", m.survivor)]
         assert isinstance(before, Record) and isinstance(kept, Record)
-        related = ()
-        if m.deals:
-            related = (RelatedSet(object="deal", field="Contact_Name", rule="move", target=None, count=len(m.deals), digest=ids_digest(m.deals)),)  # fmt: skip
-        works.append(
-            Work(
-                len(works), "contact", m.loser, "merge_into", m.survivor, before.version, before.digest,
-                Survivor(version=kept.version, preimage=kept.digest), {"Last_Name": m.loser}, related, f"contact>{m.survivor}",
-            )
-        )  # fmt: skip
+        works.append(merge(len(works), before, kept, {"Last_Name": m.loser}, moves("deal", "Contact_Name", m.deals)))
     for id in [*deletes, *purges]:
         record = found[RecordKey("contact", id)]
         assert isinstance(record, Record)
-        works.append(
-            Work(
-                len(works), "contact", id, "hard_delete" if id in purges else "soft_delete", None, record.version, record.digest
-            )
-        )
+        works.append(removal(len(works), record, "hard_delete" if id in purges else "soft_delete"))
     return works
 
 
@@ -258,25 +233,7 @@ def _boot(chaos: Chaos, address: str, folder: Path, manifest: str, works: Sequen
     disk = RealDisk(folder / "backup")
     writer = open_writer(address, StepLog(journal.db), clock=Quick(), hook=hook, kind=chaos.writer, **chaos.options)
     try:
-        decider: Decider
-        if manifest == MANIFEST:
-            mine = list(works)
-            decider = LiveDecider(
-                writer, writer.mapping, "steward-executor", SystemClock().now, {}, vetoed=frozenset, held=frozenset, privacy=True,
-                pending=lambda key: journal.is_open(manifest, key.object, key.id),
-            )  # fmt: skip
-        else:
-            done = [row[0] for row in journal.outcomes(MANIFEST) if row[5] in ("done", "done_inferred", "partly")]
-            mine = [Work(n, "contact", works[of].id, "restore", unit=works[of].unit, of_seq=of) for n, of in enumerate(reversed(done))]  # fmt: skip
-            effects = FrameEffects(journal, BackupReader(disk, [_OPS]), MANIFEST)
-            decider = RestoreDecider(writer, writer.mapping, effects, journal.new_id, actor=writer.me)
-        if journal.manifest(manifest) is None:
-            kind = "deletion" if manifest == MANIFEST else "restore"
-            journal.receive(manifest, "d" * 64, mine, kind=kind, at=datetime.now(UTC).isoformat(), retain_days=90)
-        Engine(
-            manifest, journal, disk, RECIPIENTS, writer, decider, AuditLog(journal, signer("machine"), origin="t/machine"),
-            Brakes(1_000, overridden=True), lambda n: None, _Clock(chaos), batch=4, hook=hook,
-        ).run()  # fmt: skip
+        execute(manifest, journal, disk, writer, writer.mapping, works, _Clock(chaos), actor=lambda: writer.me, hook=hook)
         return True
     except StewardError:
         return False
@@ -295,10 +252,10 @@ def _events(chaos: Chaos, id: str) -> list[tuple[str, str]]:
 
 
 def _judge(chaos: Chaos, case: ZohoCase, merges: Sequence[Merge], singles: Sequence[str], works: Sequence[Work], said: dict[int, str]) -> list[str]:  # fmt: skip
-    found = [f"unfinished {works[s].id}" for s, state in said.items() if state in ("pending", "intent", "doubt")]
+    found = [f"unfinished {works[s].id}" for s, state in said.items() if state in OPEN]
     for work in works:
         state, life, touched = said[work.seq], case.life(work.id), work.id in chaos.touched
-        done = state in ("done", "done_inferred")
+        done = state in DONE
         ours = [e for e in _events(chaos, work.id) if e[0] in ("deleted", "restored")][-1:] == [("deleted", "crm_api")]
         if done and life == "live" and not touched:
             found.append(f"called done and is live {work.id}")
@@ -316,9 +273,9 @@ def _judge(chaos: Chaos, case: ZohoCase, merges: Sequence[Merge], singles: Seque
         near = chaos.touched & {m.loser, m.survivor, *m.deals}
         moved = [d for d in m.deals if case.values(d)["Contact_Name"]["id"] == m.survivor and d not in chaos.touched]
         written = case.values(m.survivor)["Last_Name"].startswith("Loser") and m.survivor not in chaos.touched
-        if state in ("done", "done_inferred") and not near and (len(moved) < len(m.deals) or not written):
+        if state in DONE and not near and (len(moved) < len(m.deals) or not written):
             found.append(f"half a merge called done {m.loser}")
-        if state not in ("done", "done_inferred", "partly") and (moved or written):
+        if state not in TAKEN and (moved or written):
             found.append(f"half a merge not said ({state}) {m.loser}")
     for (id, name), value in chaos.edited.items():
         if case.life(id) == "gone":
@@ -334,11 +291,11 @@ def _judge_restore(
     chaos: Chaos, case: ZohoCase, merges: Sequence[Merge], works: Sequence[Work], states: dict[int, str], said: dict[int, str],
     before: dict[str, dict[str, Any]], journal: Journal,
 ) -> list[str]:  # fmt: skip
-    found = [f"restore unfinished {s}" for s, state in said.items() if state in ("pending", "intent", "doubt")]
-    went = [seq for seq, state in states.items() if state in ("done", "done_inferred", "partly")]
+    found = [f"restore unfinished {s}" for s, state in said.items() if state in OPEN]
+    went = [seq for seq, state in states.items() if state in TAKEN]
     for n, seq in enumerate(reversed(went)):
         work = works[seq]
-        if work.id in chaos.touched or said[n] not in ("done", "done_inferred"):
+        if work.id in chaos.touched or said[n] not in DONE:
             continue
         id = journal.new_id("contact", work.id) or work.id
         if case.life(id) != "live":
