@@ -13,23 +13,21 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
-from steward.crm import wire
 from steward.crm.mapping import parse_mapping
-from steward.errors import PartialExecutionError
-from steward.executor.ports import SystemClock
-from steward.executor.runner import Applied, Executor
-from steward.records import Record, RecordKey, canonical_text
+from steward.executor.runner import Applied
+from steward.records import RecordKey
 from steward.sandbox.copper import ADMIN_KEY, State, serve_state
 from steward.sandbox.copper.seeding import Planted, seed
+from tests.support.vendor_deaths import hurry_the_wire, until_done
 from tests.support.vendor_sandbox import serve
-from tests.support.vendor_way import VendorWay, differences
+from tests.support.vendor_way import VendorWay, differences, key_of, links_follow_the_survivor, under_old_ids
 from tests.support.writer_copper import HARD_TEXT, MARK, SOFT_TEXT
 
 PROFILE = """
@@ -64,29 +62,6 @@ class Crm:
     def calls(self) -> int:
         """Calls so far, of every process."""
         return int(self.state.query("SELECT coalesce(max(n), 0) FROM log")[0][0])
-
-
-class Hurried(SystemClock):
-    """Waiting takes no time."""
-
-    def sleep(self, seconds: float) -> None:
-        """Return at once."""
-
-
-class Died(BaseException):
-    """The process ends here."""
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wire's clock goes on when somebody waits for it."""
-    ahead = [0.0]
-
-    def sleep(self: object, seconds: float) -> None:
-        ahead[0] += seconds
-
-    monkeypatch.setattr(wire._RealClock, "sleep", sleep)
-    monkeypatch.setattr(wire._RealClock, "monotonic", lambda self: time.monotonic() + ahead[0])
 
 
 @pytest.fixture
@@ -129,8 +104,9 @@ if "COPPER_WAY" in os.environ:
 
 @pytest.mark.parametrize(("crm", "soft"), WAYS, indirect=["crm"])
 def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
-    crm: Crm, soft: bool, hurried: None, tmp_path: Path
+    crm: Crm, soft: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    hurry_the_wire(monkeypatch)
     began = time.process_time()
     text = (SOFT_TEXT if soft else HARD_TEXT).replace('tenant = "default"', 'tenant = "demo"')
     text = text.replace('environment = "production"', 'environment = "sandbox"')
@@ -141,10 +117,7 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
     )  # fmt: skip
     before = way.records()
     way.snapshot()
-    known = ("--policy", way.path("policy.toml"), "--holds", way.path("holds.txt"), "--workspace", way.path("workspace"))
-    suites = tmp_path / "suites"
-    suites.mkdir()
-    way._run("score", "--only", "duplicate", "--only", "stale", "--suites", suites, *known)
+    way.score()
     stale = crm.stale - crm.pairs.keys() - set(crm.pairs.values())
     decided = way.decide_on(crm.pairs, stale, "contact")
     assert decided & set(crm.pairs) and decided & stale
@@ -163,11 +136,11 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
     assert int(str(plan["requests"])) > 7 * (len(items) - len(stays)), "what its own reading took, and three calls a row"
     assert way.records() == before, "until the executor applies, nothing in the CRM has changed"
 
-    edited = _somebody_edits(crm, [i for i in items if _key(i) not in stays | lost]) | lost
+    edited = _somebody_edits(crm, [i for i in items if key_of(i) not in stays | lost]) | lost
     calls = crm.calls
     said = _apply_under_faults(way, crm, soft=soft)
     calls = crm.calls - calls
-    done = [i for i in items if _key(i) not in edited | stays]
+    done = [i for i in items if key_of(i) not in edited | stays]
     counts = {name: n for name, n in said.counts.items() if n}
     assert counts.pop("done", 0) + counts.pop("done_inferred", 0) == len(done)
     assert counts == {"drift": len(edited)} | ({"blocked": len(stays)} if stays else {})
@@ -175,17 +148,18 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
     way.facts["receipt"] = said.receipt
 
     after = way.records()
-    assert {k for k in before if k not in after} == {_key(i) for i in done if i["action"] != "anonymise"}
+    assert {k for k in before if k not in after} == {key_of(i) for i in done if i["action"] != "anonymise"}
     assert not [k for k in after if k not in before]
     for item in [i for i in done if i["action"] == "merge_into"] if soft else ():
         assert MARK in crm.state.get(KINDS[str(item["object"])], int(str(item["id"])))["tags"]  # type: ignore[index]
-    _links_follow_the_survivor(text, done, before, after)
+    moved = links_follow_the_survivor(parse_mapping(text), done, before, after, stays=lambda key, parent: parent == "contact")
+    assert moved >= 3, "links that had to follow"
     way.audit()
 
     back_calls = crm.calls
     back = way.restore()
     back_calls = crm.calls - back_calls
-    found = _under_old_ids(way, text, way.records())
+    found = under_old_ids(way, parse_mapping(text), way.records(), column="id", typed=int)
     assert set(found) == set(before)
     without = dict.fromkeys(KINDS, MADE_ANEW)
     other = differences(before, found, without=without)
@@ -206,22 +180,18 @@ KINDS = {
 }  # fmt: skip
 
 
-def _key(item: Mapping[str, object]) -> RecordKey:
-    return RecordKey(str(item["object"]), str(item["id"]))
-
-
 def _what_only_related_knows(crm: Crm, items: list[dict[str, object]]) -> set[RecordKey]:
     """People who belong to a project, which no column of either says: the plan says that they stay."""
     rows = crm.state.query("SELECT a_id FROM relation WHERE a = 'people' AND b = 'projects'")
     in_projects = {str(row[0]) for row in rows}
-    return {_key(i) for i in items if i["object"] == "contact" and i["id"] in in_projects}
+    return {key_of(i) for i in items if i["object"] == "contact" and i["id"] in in_projects}
 
 
 def _what_nothing_brings_back(crm: Crm, items: list[dict[str, object]]) -> set[RecordKey]:
     """People with files or connect fields: where the mapping knows a mark, the writer finds them at the last moment."""
     rows = crm.state.query("SELECT a_id FROM link WHERE a = 'people' UNION SELECT owner FROM file WHERE kind = 'people'")
     found = {str(row[0]) for row in rows}
-    return {_key(i) for i in items if i["object"] == "contact" and i["id"] in found}
+    return {key_of(i) for i in items if i["object"] == "contact" and i["id"] in found}
 
 
 def _somebody_edits(crm: Crm, items: list[dict[str, object]]) -> set[RecordKey]:
@@ -230,7 +200,7 @@ def _somebody_edits(crm: Crm, items: list[dict[str, object]]) -> set[RecordKey]:
     for item in free:
         assert crm.state.change("people", int(str(item["id"])), {"title": "Edited by people"})
     assert len(free) == 2
-    return {_key(i) for i in free}
+    return {key_of(i) for i in free}
 
 
 def _apply_under_faults(way: VendorWay, crm: Crm, *, soft: bool) -> Applied:
@@ -244,60 +214,5 @@ def _apply_under_faults(way: VendorWay, crm: Crm, *, soft: bool) -> Applied:
     with httpx.Client(base_url=crm.address, trust_env=False) as control:
         for fault in faults:
             assert control.post("/_control/faults", json=fault).status_code == 200
-    deaths = iter((("vendor.called", 4), ("answered", 3), ("vendor.call", 5)))
-    for _ in range(20):
-        point, at = next(deaths, ("", 0))
-        seen = 0
-
-        def hook(name: str, point: str = point, at: int = at) -> None:
-            nonlocal seen
-            seen += name == point
-            if point and name == point and seen == at:
-                raise Died
-
-        with Executor(way.path("executor"), clock=Hurried(), hook=hook) as executor:
-            try:
-                return executor.apply(way.manifest)
-            except (Died, PartialExecutionError):
-                continue
-    raise AssertionError("it never came to an end")
-
-
-def _links_follow_the_survivor(
-    text: str, done: list[dict[str, object]], before: Mapping[RecordKey, Record], after: Mapping[RecordKey, Record]
-) -> None:
-    merged = {str(i["id"]): str(i["target"]) for i in done if i["action"] == "merge_into"}
-    moved = 0
-    for key, record in after.items():
-        for name, parent in parse_mapping(text).objects[key.object].parents.items():
-            was, now = canonical_text(before[key].fields.get(name)), canonical_text(record.fields.get(name))
-            if parent == "contact" and was in merged:
-                moved += 1
-                assert now == merged[was], (key, name)
-            elif parent == "contact":
-                assert now == was, (key, name)
-    assert moved >= 3, "links that had to follow"
-
-
-def _under_old_ids(way: VendorWay, text: str, found: Mapping[RecordKey, Record]) -> dict[RecordKey, Record]:
-    """Return records, and what refers to them, under the ids that they had before they were made anew."""
-    old: dict[RecordKey, str] = {}
-    for file in way.path("executor", "receipts").glob("*.idmap.ndjson"):
-        for line in file.read_text().splitlines():
-            said = json.loads(line)
-            if said["why"] == "recreated":
-                old[RecordKey(said["object"], said["new"])] = said["old"]
-    mapping = parse_mapping(text)
-    named: dict[RecordKey, Record] = {}
-    for key, record in found.items():
-        fields = dict(record.fields)
-        if key in old:
-            fields["id"] = int(old[key])
-        for name, parent in mapping.objects[key.object].parents.items():
-            at = RecordKey(parent, canonical_text(fields.get(name)) or "")
-            if at in old:
-                fields[name] = int(old[at])
-        here = RecordKey(key.object, old.get(key, key.id))
-        assert here not in named
-        named[here] = replace(record, key=here, fields=fields)
-    return named
+    deaths = (("vendor.called", 4), ("answered", 3), ("vendor.call", 5))
+    return until_done(way, lambda executor: executor.apply(way.manifest), deaths, most=20)

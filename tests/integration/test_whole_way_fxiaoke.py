@@ -13,24 +13,23 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from steward.crm import wire
 from steward.crm.mapping import parse_mapping
 from steward.errors import PartialExecutionError, UnavailableError
-from steward.executor.ports import SystemClock
-from steward.executor.runner import Applied, Executor
-from steward.records import Record, RecordKey, canonical_text
+from steward.executor.runner import Applied
+from steward.records import RecordKey
 from steward.sandbox.build import build_crm
 from steward.sandbox.fxiaoke import create_app, sandbox_mapping
 from steward.sandbox.fxiaoke.seed import record_id
 from steward.sandbox.fxiaoke.world import Fault, World
+from tests.support.vendor_deaths import hurry_the_wire, until_done
 from tests.support.vendor_sandbox import serve
-from tests.support.vendor_way import VendorWay, differences
+from tests.support.vendor_way import VendorWay, differences, key_of, links_follow_the_survivor, under_old_ids
 from tests.support.writer_fxiaoke import CHANGES, OWN_CODE
 
 PROFILE = """
@@ -53,7 +52,7 @@ sees_everything = "yes"
 calls_per_20_seconds = "1000000"
 """
 MAPPING = sandbox_mapping().replace('tenant = "sandbox01"', 'tenant = "demo"')
-OBJECTS = parse_mapping(MAPPING).objects
+MAPPED = parse_mapping(MAPPING)
 MOVED = frozenset({"version", "last_modified_time", "last_modified_by", "life_status_before_invalid"})
 MADE_ANEW = MOVED | {"created_by", "owner_department"}
 EDITED = "Edited by people"
@@ -73,29 +72,6 @@ class Crm:
     def calls(self) -> int:
         """Calls so far, of every process."""
         return int(self.world.db.execute("SELECT coalesce(max(n), 0) FROM request_log").fetchone()[0])
-
-
-class Hurried(SystemClock):
-    """Waiting takes no time."""
-
-    def sleep(self, seconds: float) -> None:
-        """Return at once."""
-
-
-class Died(BaseException):
-    """The process ends here."""
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wire's clock goes on when somebody waits for it."""
-    ahead = [0.0]
-
-    def sleep(self: object, seconds: float) -> None:
-        ahead[0] += seconds
-
-    monkeypatch.setattr(wire._RealClock, "sleep", sleep)
-    monkeypatch.setattr(wire._RealClock, "monotonic", lambda self: time.monotonic() + ahead[0])
 
 
 @pytest.fixture
@@ -125,8 +101,9 @@ if "FXIAOKE_WAY" in os.environ:
 
 @pytest.mark.parametrize(("crm", "hard"), WAYS, indirect=["crm"])
 def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
-    crm: Crm, hard: bool, hurried: None, tmp_path: Path
+    crm: Crm, hard: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    hurry_the_wire(monkeypatch)
     began = time.process_time()
     way = VendorWay.start(
         tmp_path / "way", "fxiaoke", MAPPING, PROFILE.format(address=crm.address), more_propose=("--hard", "contact") if hard else (),
@@ -134,17 +111,14 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
     )  # fmt: skip
     before = way.records()
     way.snapshot()
-    known = ("--policy", way.path("policy.toml"), "--holds", way.path("holds.txt"), "--workspace", way.path("workspace"))
-    suites = tmp_path / "suites"
-    suites.mkdir()
-    way._run("score", "--only", "duplicate", "--only", "stale", "--suites", suites, *known)
+    way.score()
     stale = crm.stale - crm.pairs.keys() - set(crm.pairs.values())
     decided = way.decide_on(crm.pairs, stale, "contact")
     assert decided & set(crm.pairs) and decided & stale
     way.propose()
     items = way.items()
     assert {str(i["id"]) for i in items if i["object"] == "contact"} <= decided
-    gone_for_good = {_key(i) for i in items if i["action"] == "hard_delete"}
+    gone_for_good = {key_of(i) for i in items if i["action"] == "hard_delete"}
     assert bool(gone_for_good) == hard
     way.sign()
     plan = way.plan()
@@ -155,7 +129,7 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
     calls = crm.calls
     said = _apply_under_faults(way, crm)
     calls = crm.calls - calls
-    done = [i for i in items if _key(i) not in edited]
+    done = [i for i in items if key_of(i) not in edited]
     counts = {name: n for name, n in said.counts.items() if n}
     refused = counts.pop("failed", 0)
     assert counts.pop("done", 0) + counts.pop("done_inferred", 0) == len(done) - refused
@@ -164,21 +138,23 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
 
     after = way.records()
     gone = {k for k in before if k not in after}
-    stayed = {_key(i) for i in done} - gone
-    assert len(stayed) == 1 and gone == {_key(i) for i in done} - stayed and not [k for k in after if k not in before]
+    stayed = {key_of(i) for i in done} - gone
+    assert len(stayed) == 1 and gone == {key_of(i) for i in done} - stayed and not [k for k in after if k not in before]
     assert all(crm.world.get("ContactObj", k.id) is None for k in gone & gone_for_good)
     assert all(crm.world.get("ContactObj", k.id) is not None for k in gone - gone_for_good if k.object == "contact")
-    _links_follow_the_survivor([i for i in done if _key(i) in gone], before, after)
+    merges = [i for i in done if key_of(i) in gone]
+    moved = links_follow_the_survivor(MAPPED, merges, before, after, stays=lambda key, parent: parent == "contact")
+    assert moved >= 3, "links that had to follow"
     assert not crm.world.db.execute("SELECT 1 FROM change_log WHERE kind IN ('workflow', 'approval')").fetchall()
     way.audit()
 
     back_calls = crm.calls
     back = way.restore()
     back_calls = crm.calls - back_calls
-    found = _under_old_ids(way, way.records())
+    found = under_old_ids(way, MAPPED, way.records(), column="_id")
     assert set(found) == set(before)
     anew = gone & gone_for_good
-    other = differences(before, found, without=dict.fromkeys(OBJECTS, MOVED))
+    other = differences(before, found, without=dict.fromkeys(MAPPED.objects, MOVED))
     assert {k for k in other if k not in anew} == edited, (back, other)
     assert {n for k in anew for n in other.get(k, ())} <= MADE_ANEW | {"owner"}, other
     left = {str(p["number"]) for p in crm.world.employees() if p["stopped"]}
@@ -193,10 +169,6 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
     )
 
 
-def _key(item: Mapping[str, object]) -> RecordKey:
-    return RecordKey(str(item["object"]), str(item["id"]))
-
-
 def _somebody_edits(crm: Crm, items: list[dict[str, object]]) -> set[RecordKey]:
     """Two records are edited after they were reviewed; whatever was decided about them, they stay."""
     free = [i for i in items if i["object"] == "contact" and i["action"] != "merge_into"][:2]
@@ -207,7 +179,7 @@ def _somebody_edits(crm: Crm, items: list[dict[str, object]]) -> set[RecordKey]:
         crm.world.touch(doc, "1001")
         crm.world.put("ContactObj", doc)
     assert len(free) == 2
-    return {_key(i) for i in free}
+    return {key_of(i) for i in free}
 
 
 def _apply_under_faults(way: VendorWay, crm: Crm) -> Applied:
@@ -218,59 +190,6 @@ def _apply_under_faults(way: VendorWay, crm: Crm) -> Applied:
         Fault("cut_after", "data/delete"), Fault("html", "data/query", skip=40), Fault("cut", "data/get", skip=12),
         Fault("code", "data/invalid", OWN_CODE, skip=12),
     ]  # fmt: skip
-    deaths = iter((("vendor.called", 4), ("answered", 3), ("vendor.call", 5)))
-    for _ in range(20):
-        point, at = next(deaths, ("", 0))
-        seen = 0
-
-        def hook(name: str, point: str = point, at: int = at) -> None:
-            nonlocal seen
-            seen += name == point
-            if point and name == point and seen == at:
-                raise Died
-
-        with Executor(way.path("executor"), clock=Hurried(), hook=hook) as executor:
-            try:
-                return executor.apply(way.manifest)
-            except (Died, PartialExecutionError, UnavailableError):
-                continue
-    raise AssertionError("it never came to an end")
-
-
-def _links_follow_the_survivor(
-    done: list[dict[str, object]], before: Mapping[RecordKey, Record], after: Mapping[RecordKey, Record]
-) -> None:
-    merged = {str(i["id"]): str(i["target"]) for i in done if i["action"] == "merge_into"}
-    moved = 0
-    for key, record in after.items():
-        for name, parent in OBJECTS[key.object].parents.items():
-            was, now = canonical_text(before[key].fields.get(name)), canonical_text(record.fields.get(name))
-            if parent == "contact" and was in merged:
-                moved += 1
-                assert now == merged[was], (key, name)
-            elif parent == "contact":
-                assert now == was, (key, name)
-    assert moved >= 3, "links that had to follow"
-
-
-def _under_old_ids(way: VendorWay, found: Mapping[RecordKey, Record]) -> dict[RecordKey, Record]:
-    """Return records, and what refers to them, under the ids that they had before they were made anew."""
-    old: dict[RecordKey, str] = {}
-    for file in way.path("executor", "receipts").glob("*.idmap.ndjson"):
-        for line in file.read_text().splitlines():
-            said = json.loads(line)
-            if said["why"] == "recreated":
-                old[RecordKey(said["object"], said["new"])] = said["old"]
-    named: dict[RecordKey, Record] = {}
-    for key, record in found.items():
-        fields = dict(record.fields)
-        if key in old:
-            fields["_id"] = old[key]
-        for name, parent in OBJECTS[key.object].parents.items():
-            at = RecordKey(parent, canonical_text(fields.get(name)) or "")
-            if at in old:
-                fields[name] = old[at]
-        here = RecordKey(key.object, old.get(key, key.id))
-        assert here not in named
-        named[here] = replace(record, key=here, fields=fields)
-    return named
+    deaths = (("vendor.called", 4), ("answered", 3), ("vendor.call", 5))
+    stops = (PartialExecutionError, UnavailableError)
+    return until_done(way, lambda executor: executor.apply(way.manifest), deaths, most=20, stops=stops)

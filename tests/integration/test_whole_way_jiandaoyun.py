@@ -18,11 +18,9 @@ from typing import Any
 
 import pytest
 
-from steward.crm import wire
 from steward.crm.mapping import Mapping as CrmMapping
 from steward.crm.mapping import parse_mapping
 from steward.errors import BreakerTrippedError, PartialExecutionError
-from steward.executor.ports import SystemClock
 from steward.executor.runner import Executor
 from steward.executor.writers.jiandaoyun_payload import comes_back
 from steward.manifest_files import read_key, read_secret
@@ -32,8 +30,9 @@ from steward.sandbox.jiandaoyun import FULL_KEY, READ_KEY, create_app
 from steward.sandbox.jiandaoyun.state import State
 from steward.signing import load_key
 from tests.support.jiandaoyun_company import Company
+from tests.support.vendor_deaths import hurry_the_wire, until_done
 from tests.support.vendor_sandbox import serve
-from tests.support.vendor_way import VendorWay
+from tests.support.vendor_way import VendorWay, key_of, links_follow_the_survivor
 
 CUSTOMERS = int(os.environ.get("JIANDAOYUN_WAY", "300"))
 PROFILE = """
@@ -53,29 +52,6 @@ ANEW = {"_id", "createTime", "flowState"}
 """Columns of the vendor's own that a record that was made anew cannot have back."""
 
 
-class Hurried(SystemClock):
-    """Waiting takes no time."""
-
-    def sleep(self, seconds: float) -> None:
-        """Return at once."""
-
-
-class Died(BaseException):
-    """The process ends here."""
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wire's clock goes on when somebody waits for it."""
-    ahead = [0.0]
-
-    def sleep(self: object, seconds: float) -> None:
-        ahead[0] += seconds
-
-    monkeypatch.setattr(wire._RealClock, "sleep", sleep)
-    monkeypatch.setattr(wire._RealClock, "monotonic", lambda self: time.monotonic() + ahead[0])
-
-
 @pytest.fixture
 def crm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Company, State, Truth, dict[str, str]]]:
     app = create_app(customers=CUSTOMERS, seed=7)
@@ -91,9 +67,10 @@ def crm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Compa
 
 
 def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
-    crm: tuple[Company, State, Truth, dict[str, str]], hurried: None, tmp_path: Path
+    crm: tuple[Company, State, Truth, dict[str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     company, state, truth, ids = crm
+    hurry_the_wire(monkeypatch)
     began = time.process_time()
     text = company.mapping_text(along=[("activity", "联系人")])
     way = VendorWay.start(
@@ -103,10 +80,7 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
     mapping = parse_mapping(text)
     before = way.records()
     way.snapshot()
-    suites = tmp_path / "suites"
-    suites.mkdir()
-    known = ("--policy", way.path("policy.toml"), "--holds", way.path("holds.txt"), "--workspace", way.path("workspace"))
-    way._run("score", "--only", "duplicate", "--only", "stale", "--suites", suites, *known)
+    way.score()
     people = {k.id for k in before if k.object == "person"}
     pairs = [sorted(ids[i] for i in c) for c in truth.duplicate_clusters["contact"] if len(c) == 2]
     merges = {loser: survivor for survivor, loser in pairs if {loser, survivor} <= people}
@@ -134,13 +108,17 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
     after = way.records()
     outcomes = _states(way)
     meant = {
-        RecordKey(str(i["object"]), str(i["id"]))
+        key_of(i)
         for i in items
         if i["action"] in ("hard_delete", "merge_into") and outcomes[int(str(i["seq"]))] in ("done", "done_inferred")
     }
     assert {k for k in before if k not in after} == meant
     assert not [k for k in after if k not in before]
-    _links_follow_the_survivor(mapping, items, before, after, meant)
+    merged = [i for i in items if key_of(i) in meant]
+    moved = links_follow_the_survivor(
+        mapping, merged, before, after, stays=lambda key, parent: parent != "user" and key.object != "person", object="person"
+    )
+    assert moved >= 3, "links that had to follow"
     way.audit()
 
     calls_back = _calls(state)
@@ -191,24 +169,10 @@ def _under_faults(way: VendorWay, company: Company, run: Callable[[Executor], An
     ]  # fmt: skip
     for fault in faults:
         company.control("fault", **fault)
-    deaths = iter((("vendor.called", 4), ("answered", 3), ("", 0)))
+    deaths = (("vendor.called", 4), ("answered", 3))
+    stops = (PartialExecutionError, BreakerTrippedError)
     try:
-        for _ in range(12):
-            point, at = next(deaths, ("", 0))
-            seen = 0
-
-            def hook(name: str, point: str = point, at: int = at) -> None:
-                nonlocal seen
-                seen += name == point
-                if point and name == point and seen == at:
-                    raise Died
-
-            with Executor(way.path("executor"), clock=Hurried(), hook=hook) as executor:
-                try:
-                    return run(executor)
-                except (Died, PartialExecutionError, BreakerTrippedError):
-                    company.control("late")
-        raise AssertionError("it never came to an end")
+        return until_done(way, run, deaths, most=12, stops=stops, between=lambda: company.control("late"))
     finally:
         company.control("calm")
         company.control("late")
@@ -220,30 +184,6 @@ def _states(way: VendorWay) -> dict[int, str]:
             "SELECT seq, state FROM item WHERE manifest = (SELECT id FROM manifest WHERE kind = 'deletion')"
         ).fetchall()
     return {int(seq): str(state) for seq, state in rows}
-
-
-def _links_follow_the_survivor(
-    mapping: CrmMapping,
-    items: list[dict[str, object]],
-    before: Mapping[RecordKey, Record],
-    after: Mapping[RecordKey, Record],
-    gone: set[RecordKey],
-) -> None:
-    merged = {
-        str(i["id"]): str(i["target"])
-        for i in items
-        if i["action"] == "merge_into" and RecordKey(str(i["object"]), str(i["id"])) in gone
-    }
-    moved = 0
-    for key, record in after.items():
-        for name, parent in mapping.objects[key.object].parents.items():
-            was, now = canonical_text(before[key].fields.get(name)), canonical_text(record.fields.get(name))
-            if parent == "person" and was in merged:
-                moved += 1
-                assert now == merged[was], (key, name)
-            elif parent != "user" and key.object != "person":
-                assert now == was, (key, name)
-    assert moved >= 3, "links that had to follow"
 
 
 def _compare(

@@ -13,7 +13,7 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,8 @@ from steward.records import RecordKey, canonical_text
 from steward.sandbox import build_crm
 from tests.support.tryton import PASSWORD, TrytonServer
 from tests.support.tryton_world import PatientClock
-from tests.support.vendor_way import VendorWay, differences
+from tests.support.vendor_deaths import LIVES, Died, dying
+from tests.support.vendor_way import VendorWay, differences, key_of
 from tests.support.writer_tryton import Between
 
 CUSTOMERS = int(os.environ.get("TRYTON_WAY", "300"))
@@ -140,10 +141,6 @@ def crm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crm]:
         found.server.close()
 
 
-class Died(BaseException):
-    """The process ends here."""
-
-
 def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(crm: Crm, tmp_path: Path) -> None:
     began = time.process_time()
     text = example_mapping("tryton").replace('tenant = "default"', 'tenant = "demo"')
@@ -154,13 +151,9 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
     )  # fmt: skip
     before = way.records()
     way.snapshot()
-    known = ("--policy", way.path("policy.toml"), "--holds", way.path("holds.txt"), "--workspace", way.path("workspace"))
-    suites = tmp_path / "suites"
-    suites.mkdir()
     definition = tmp_path / "linkage.toml"
     definition.write_text(LINKAGE)
-    kinds = ("--only", "duplicate", "--only", "stale", "--object", "contact")
-    way._run("score", *kinds, "--definition", definition, "--suites", suites, *known)
+    way.score("--object", "contact", "--definition", definition)
     decided = way.decide_on(crm.pairs, crm.stale, "contact")
     assert decided & set(crm.pairs) and decided & crm.stale
     way.propose()
@@ -203,27 +196,18 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
     )
 
 
-def key_of(item: dict[str, object]) -> RecordKey:
-    return RecordKey(str(item["object"]), str(item["id"]))
-
-
 def apply_under_faults(way: VendorWay) -> tuple[Applied, int]:
     """Apply; the process dies twice, calls fail in every way, and each time the same command goes on."""
     faults: Iterator[str] = iter(["", "applied", "", "throttled", "", "", "lost", "", "applied"])
     deaths = iter((("vendor.called", 3), ("answered", 2)))
     passed, override = 0, None
     for _ in range(40):
-        point, at = next(deaths, ("", 0))
-        between = Between()
-        seen = 0
+        between, dies = Between(), dying(next(deaths, LIVES))
 
-        def hook(name: str, point: str = point, at: int = at, between: Between = between) -> None:
-            nonlocal seen
+        def hook(name: str, between: Between = between, dies: Callable[[str], None] = dies) -> None:
             if name == "vendor.call":
                 between.next = next(faults, "") or None  # type: ignore[assignment]  # words of the class
-            seen += name == point
-            if point and name == point and seen == at:
-                raise Died
+            dies(name)
 
         with Executor(way.path("executor"), clock=PatientClock(), hook=hook) as executor, behind(between):
             try:

@@ -10,26 +10,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from steward.crm import wire
 from steward.crm.mapping import parse_mapping
-from steward.errors import PartialExecutionError
-from steward.executor.ports import SystemClock
-from steward.executor.runner import Applied, Executor
+from steward.executor.runner import Applied
 from steward.executor.writers.zoho_payload import MOVING
-from steward.records import Record, RecordKey, canonical_text
+from steward.records import RecordKey
 from steward.sandbox import Truth
 from steward.sandbox.zoho import ZohoSandbox
 from steward.sandbox.zoho.auth import CLIENT
 from steward.sandbox.zoho.seed import fill
 from steward.sandbox.zoho.state import State
+from tests.support.vendor_deaths import hurry_the_wire, until_done
 from tests.support.vendor_sandbox import serve
-from tests.support.vendor_way import VendorWay, differences
+from tests.support.vendor_way import VendorWay, differences, key_of, links_follow_the_survivor
 from tests.support.writer_zoho import WRITES, mapping_text
 
 CUSTOMERS = int(os.environ.get("ZOHO_WAY", "300"))
@@ -52,29 +50,6 @@ accounts = "{address}"
 """
 
 
-class Hurried(SystemClock):
-    """Waiting takes no time."""
-
-    def sleep(self, seconds: float) -> None:
-        """Return at once."""
-
-
-class Died(BaseException):
-    """The process ends here."""
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wire's clock goes on when somebody waits for it."""
-    ahead = [0.0]
-
-    def sleep(self: object, seconds: float) -> None:
-        ahead[0] += seconds
-
-    monkeypatch.setattr(wire._RealClock, "sleep", sleep)
-    monkeypatch.setattr(wire._RealClock, "monotonic", lambda self: time.monotonic() + ahead[0])
-
-
 @pytest.fixture
 def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, State, Truth]]:
     state = State()
@@ -88,9 +63,10 @@ def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, State, Truth]]:
 
 
 def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
-    crm: tuple[str, State, Truth], hurried: None, tmp_path: Path
+    crm: tuple[str, State, Truth], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     address, state, truth = crm
+    hurry_the_wire(monkeypatch)
     began = time.process_time()
     way = VendorWay.start(
         tmp_path / "way", "zoho", mapping_text(), PROFILE.format(address=address, **CLIENT), switched_off=("active_contract", "open_quote"),
@@ -98,10 +74,7 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
     before = way.records()
     contacts = {k.id for k in before if k.object == "contact"}
     way.snapshot()
-    suites = tmp_path / "suites"  # those that ship name the columns of the demo's CRM
-    suites.mkdir()
-    known = ("--policy", way.path("policy.toml"), "--holds", way.path("holds.txt"), "--workspace", way.path("workspace"))
-    way._run("score", "--only", "duplicate", "--only", "stale", "--suites", suites, *known)
+    way.score()
     pairs = [sorted(c) for c in truth.duplicate_clusters["contact"] if len(c) == 2 and set(c) <= contacts]
     merges = {loser: survivor for survivor, loser in pairs}
     stale = frozenset(truth.stale["contact"]) & contacts - merges.keys() - set(merges.values())
@@ -126,10 +99,11 @@ def test_what_was_planted_goes_and_comes_back_record_by_record_and_link_by_link(
 
     after = way.records()
     gone = {k for k in before if k not in after}
-    meant = {RecordKey(str(i["object"]), str(i["id"])) for i in items if i["action"] in ("soft_delete", "merge_into")}
+    meant = {key_of(i) for i in items if i["action"] in ("soft_delete", "merge_into")}
     assert gone == meant - edited
     assert not [k for k in after if k not in before]
-    _links_follow_the_survivor(items, before, after)
+    moved = links_follow_the_survivor(parse_mapping(mapping_text()), items, before, after, stays=lambda key, parent: True)
+    assert moved >= 5, "links that had to follow"
     way.audit()
 
     state.db.execute("DELETE FROM stamp WHERE kind LIKE 'token%'")
@@ -159,52 +133,16 @@ def _somebody_edits(state: State, items: list[dict[str, object]]) -> set[RecordK
 
 def _apply_under_faults(way: VendorWay, address: str) -> Applied:
     """Apply; the process dies twice, calls fail in every way, and each time the same command goes on."""
-    control = httpx.Client(base_url=address, trust_env=False)
     faults = [
         {"kind": "cut_after", "method": "DELETE|PUT", "skip": 3}, {"kind": "429", "method": "DELETE|PUT", "skip": 5},
         {"kind": "cut_before", "method": "DELETE|PUT", "skip": 8}, {"kind": "500", "method": "DELETE|PUT", "skip": 12},
         {"kind": "partial", "method": "DELETE", "skip": 1}, {"kind": "500", "method": "GET|POST", "path": "coql|recycle_bin", "skip": 9},
         {"kind": "cut_before", "method": "GET|POST", "path": "coql|Contacts", "skip": 30}, {"kind": "429", "path": "coql", "skip": 40},
     ]  # fmt: skip
-    for fault in faults:
-        assert control.post("/_control/faults", json={"path": WRITES, **fault}).status_code == 200
-    deaths = iter((("vendor.called", 4), ("answered", 3), ("", 0)))
-    for _ in range(12):
-        point, at = next(deaths, ("", 0))
-        seen = 0
-
-        def hook(name: str, point: str = point, at: int = at) -> None:
-            nonlocal seen
-            seen += name == point
-            if point and name == point and seen == at:
-                raise Died
-
-        with Executor(way.path("executor"), clock=Hurried(), hook=hook) as executor:
-            try:
-                said = executor.apply(way.manifest)
-            except Died:
-                continue
-            except PartialExecutionError:
-                continue
-            control.close()
-            return said
-    raise AssertionError("it never came to an end")
-
-
-def _links_follow_the_survivor(
-    items: list[dict[str, object]], before: Mapping[RecordKey, Record], after: Mapping[RecordKey, Record]
-) -> None:
-    merged = {str(i["id"]): str(i["target"]) for i in items if i["action"] == "merge_into"}
-    moved = 0
-    for key, record in after.items():
-        for name, parent in parse_mapping(mapping_text()).objects[key.object].parents.items():
-            was, now = canonical_text(before[key].fields.get(name)), canonical_text(record.fields.get(name))
-            if parent == "contact" and was in merged:
-                moved += 1
-                assert now == merged[was], (key, name)
-            else:
-                assert now == was, (key, name)
-    assert moved >= 5, "links that had to follow"
+    with httpx.Client(base_url=address, trust_env=False) as control:
+        for fault in faults:
+            assert control.post("/_control/faults", json={"path": WRITES, **fault}).status_code == 200
+    return until_done(way, lambda executor: executor.apply(way.manifest), (("vendor.called", 4), ("answered", 3)), most=12)
 
 
 def _calls(state: State) -> int:
