@@ -18,6 +18,7 @@ Left to others: what to do with the answers (``steward.store.onward``), each ven
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -102,7 +103,8 @@ class Swept:
 
 
 class Changes:
-    """Answers about one object. Asked in this order: ``way``, ``changed``, ``sweep``, ``left``, ``gone``, ``read``, ``live``.
+    """Answers about one object. Asked in this order: ``way``, ``changed``, ``sweep``, ``left``, ``gone``, ``read``, ``live``;
+    ``read`` is a :class:`Rereading`'s, and no other may name a way that needs it.
 
     Attributes
     ----------
@@ -147,6 +149,11 @@ class Changes:
         """Return how many live records there are, where that is exact (``changes`` only); None where nobody can say."""
         return None
 
+
+class Rereading(Changes, ABC):
+    """Answers about an object of which single records are read again: what ``stamps``, ``feed`` and ``changes`` need."""
+
+    @abstractmethod
     def read(self, ids: Sequence[str]) -> Iterator[Sequence[Record]]:
         """Yield the records of ids; one that does not come is gone.
 
@@ -155,7 +162,6 @@ class Changes:
         UnavailableError
             The answer about one of them is not clear: then nothing is said of any.
         """
-        raise NotImplementedError
 
 
 class Maker(Protocol):

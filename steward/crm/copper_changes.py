@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from steward.crm.changes import Before, Changes
+from steward.crm.changes import Before, Rereading
 from steward.crm.copper import CopperReader
 from steward.crm.copper_fields import FIELDS, SLOTS
 from steward.crm.mapping import ObjectMapping
@@ -23,7 +23,7 @@ from steward.crm.pages import Row
 from steward.records import Record
 
 
-class CopperChanges(Changes):
+class CopperChanges(Rereading):
     """Answers about one entity."""
 
     reader: CopperReader

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from steward.crm.changes import Before, Changes
+from steward.crm.changes import Before, Rereading
 from steward.crm.fxiaoke import FxiaokeReader
 from steward.crm.mapping import ObjectMapping
 from steward.crm.pages import Row
@@ -25,7 +25,7 @@ from steward.records import Record
 _UNSTAMPED = frozenset({"formula", "count", "quote"})
 
 
-class FxiaokeChanges(Changes):
+class FxiaokeChanges(Rereading):
     """Answers about one object."""
 
     reader: FxiaokeReader

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 
-from steward.crm.changes import Before, Changes, Swept, settled, time_of
+from steward.crm.changes import Before, Rereading, Swept, settled, time_of
 from steward.crm.mapping import ObjectMapping
 from steward.crm.sql import SqlReader
 from steward.records import Record, Scalar, canonical_text
@@ -28,7 +28,7 @@ _COUNTER = re.compile(r"[0-9]{1,9}")
 """A version that is no time: a time as a number has ten digits or more."""
 
 
-class SqlChanges(Changes):
+class SqlChanges(Rereading):
     """Answers about one table."""
 
     reader: SqlReader

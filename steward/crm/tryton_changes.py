@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from steward.crm.changes import Before, Changes, Swept, some
+from steward.crm.changes import Before, Rereading, Swept, some
 from steward.crm.mapping import ObjectMapping
 from steward.crm.tryton import TrytonReader
 from steward.records import Record, canonical_text
@@ -25,7 +25,7 @@ _IN = 200
 _REFERENCES = frozenset({"many2one", "reference"})
 
 
-class TrytonChanges(Changes):
+class TrytonChanges(Rereading):
     """Answers about one model."""
 
     reader: TrytonReader

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from steward.crm.changes import SHARE, Before, Changes, some
+from steward.crm.changes import SHARE, Before, Rereading, some
 from steward.crm.mapping import ObjectMapping
 from steward.crm.zoho import ZohoReader
 from steward.errors import SnapshotError, UnavailableError
@@ -39,7 +39,7 @@ _COQL_IN = 50
 _UNSTAMPED = frozenset({"formula", "rollup_summary"})
 
 
-class ZohoChanges(Changes):
+class ZohoChanges(Rereading):
     """Answers about one module."""
 
     reader: ZohoReader

@@ -21,7 +21,7 @@ import msgspec
 import pyarrow as pa
 
 from steward.crm.base import CrmReader
-from steward.crm.changes import SHARE, Before, Changes, changes_of
+from steward.crm.changes import SHARE, Before, Changes, Rereading, changes_of
 from steward.crm.mapping import FORMAT, Mapping, ObjectMapping
 from steward.records import Record, Snapshot
 from steward.store.compare import difference
@@ -170,6 +170,7 @@ class Onward:
         if changes.way == "unchanged":
             self._write(entry, writer, intake, changes, {}, set())
             return ""
+        assert isinstance(changes, Rereading), changes.way
         if changes.way == "stamps":
             return self._carry_swept(entry, writer, intake, changes)
         later = [p for p in entry.parents.values() if p not in self._tables and p != entry.name]
@@ -199,7 +200,7 @@ class Onward:
             return self._agrees(entry, writer, changes)
         return ""
 
-    def _carry_swept(self, entry: ObjectMapping, writer: TableWriter, intake: Intake, changes: Changes) -> str:
+    def _carry_swept(self, entry: ObjectMapping, writer: TableWriter, intake: Intake, changes: Rereading) -> str:
         old = self._old(entry.name)
         wanted, gone = self._compare(old, changes)
         if len(wanted) > max(changes.before.rows // SHARE, FEW):
