@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from steward.crm.changes import Before, Rereading, Swept, some
 from steward.crm.mapping import ObjectMapping
 from steward.crm.tryton import TrytonReader
+from steward.errors import UnavailableError
+from steward.messages import N_
 from steward.records import Record, canonical_text
 
 SWEEP = 5_000
@@ -44,6 +46,13 @@ class TrytonChanges(Rereading):
             yield [Swept(id, tuple(canonical_text(flat.get(name)) for name in self.compared)) for id, flat in flats]
 
     def read(self, ids: Sequence[str]) -> Iterator[Sequence[Record]]:
-        """Yield the records of ids."""
+        """Yield the records of ids; one without a clear answer is not taken for gone."""
         for part in some(list(ids), _IN):
-            yield [r for r in self.reader.fetch(self.entry.name, part).values() if isinstance(r, Record)]
+            found = self.reader.fetch(self.entry.name, part)
+            if len(found) < len(part):
+                raise UnavailableError(
+                    N_("The CRM at {host} does not say what some records are now."),
+                    next_step=N_("Take a full snapshot: leave --since out."),
+                    host=self.reader.wire.host,
+                )
+            yield [r for r in found.values() if isinstance(r, Record)]
