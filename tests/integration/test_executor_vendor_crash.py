@@ -28,6 +28,14 @@ def test_what_was_cut_off_is_gone_on_with_or_said_and_comes_back() -> None:
     assert tally.crashes > 300 and tally.states["partly"] and tally.states["done_inferred"]
 
 
+@pytest.mark.parametrize("seed", [1_001_462, 1_002_283, 1_003_219, 1_004_146])
+def test_what_longer_runs_once_showed(seed: int) -> None:
+    """Among them: people who brought a record back and took it again while it was being restored."""
+    tally = Tally()
+    cut_run(seed, tally)
+    assert not tally.violations
+
+
 @pytest.mark.parametrize("name", SABOTAGE)
 def test_the_harness_finds_what_is_broken(name: str) -> None:
     tally = Tally()

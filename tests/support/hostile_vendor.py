@@ -58,6 +58,7 @@ class HostileVendor:
     rows: dict[RecordKey, Row] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     touched: set[RecordKey] = field(default_factory=set)
+    taken_once: set[RecordKey] = field(default_factory=set)
     looked: dict[RecordKey, int] = field(default_factory=dict)
     edited: dict[tuple[RecordKey, str], tuple[int, str | None]] = field(default_factory=dict)
     left: dict[tuple[RecordKey, str], str | None] = field(default_factory=dict)
@@ -122,6 +123,7 @@ class HostileVendor:
             self.edited[key, "contact"] = (self.steps, row.fields["contact"])
         else:
             row.deleted, row.by = True, "human"
+            self.taken_once.add(key)
         self._bump(row)
 
     @staticmethod

@@ -297,12 +297,16 @@ def judge_restore(
             found.append(f"FALSE-RESTORED {key}")
 
     for seq, case in enumerate(cases):
-        kept = not crm.rows[case.loser].deleted and case.loser not in crm.ours and states[seq] == "partly"
+        kept = case.loser not in crm.taken_once | set(crm.ours) and states[seq] == "partly"
         if kept and case.loser in crm.touched and not crm.touched & {case.survivor, *case.deals}:
             # People have changed a loser that we never wrote to: that is no reason to leave its links where we moved them.
             left = [d for d in case.deals if text_of(crm.rows[d], "contact") != case.loser.id and outcome[seq] != State.FAILED]
             found += [f"LINK-LEFT {deal} ({outcome[seq]})" for deal in left]
-        if seq not in went or crm.touched & {case.loser, case.survivor, *case.deals, now(case.loser)}:
+        # People may also take away what was made anew, while its links are being led to it.
+        anew = {
+            k for k, r in crm.rows.items() if r.made_by == ME and k.object == "contact" and text_of(r, "text") == f"Loser {seq}"
+        }
+        if seq not in went or crm.touched & {case.loser, case.survivor, *case.deals, now(case.loser), *anew}:
             continue
         back(case.loser, f"Loser {seq}", seq)
         if outcome[seq] == State.FAILED:

@@ -233,6 +233,8 @@ class VendorWriter(Settling):
             raise Refused("no_answer")
         now = self._seen[key][1]
         if effect.op == "unbin":
+            if self.me and self._taker.get(key) not in (None, self.me):  # since it was decided, people have taken it again
+                raise Refused("not_by_us", Answer.CHANGED)
             return
         if now is None:
             raise Refused("absent", Answer.ABSENT if effect.role == "item" else Answer.CHANGED)
