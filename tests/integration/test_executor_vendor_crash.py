@@ -58,7 +58,9 @@ def test_a_child_that_was_led_elsewhere_between_two_reads_is_not_taken_along() -
     assert (stopped.value.state, stopped.value.code) == (State.DRIFT, "children_changed")
 
 
-@pytest.mark.parametrize("seed", [400_193, 400_245, 400_390, 400_508, 400_613, 1_001_462, 1_002_283, 1_003_219, 1_004_146])
+@pytest.mark.parametrize(
+    "seed", [400_193, 400_245, 400_390, 400_508, 400_613, 1_001_462, 1_002_283, 1_003_219, 1_004_146, 2_002_740]
+)
 def test_what_longer_runs_have_found(seed: int) -> None:
     """Links left at the survivor where people had worked on a loser done in part; links to a new id that people had deleted."""
     tally = Tally()

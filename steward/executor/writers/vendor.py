@@ -171,7 +171,8 @@ class VendorWriter(Settling):
                 fields = effect.after()
                 return self.send_insert(entry, {n: fields[n] for n in self._sent(effect)})
             case "unbin":
-                self.send_unbin(entry, effect.before.key.id)
+                if effect.before.key not in self._live:  # else people have brought it back themselves
+                    self.send_unbin(entry, effect.before.key.id)
             case op:
                 said = self.send_delete(entry, [effect.before], op).get(effect.before.key.id)
                 if said is None:
@@ -219,8 +220,9 @@ class VendorWriter(Settling):
         old = [k for k in keys if k not in self._seen or now - self._seen[k][0] > FRESH_SECONDS]
         if not old:
             return
-        kept = dict(self._seen)
+        kept, taker, live = dict(self._seen), self._taker, self._live - set(old)
         records = self.read(old).records
+        self._taker, self._live = {**taker, **self._taker}, live | self._live
         self._seen = {**kept, **{k: (now, self._content(records[k])) for k in old if k in records}}
         for key in old:
             if key not in records:

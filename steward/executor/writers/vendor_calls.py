@@ -47,6 +47,7 @@ class VendorCalls(VendorLook, ABC):
         self._hook = hook
         self._seen: dict[RecordKey, tuple[float, str | None]] = {}
         self._taker: dict[RecordKey, str | None] = {}
+        self._live: set[RecordKey] = set()
         self.side_effects: frozenset[str] = frozenset()
 
     # what a vendor gives ----------------------------------------------------------------------------------------
@@ -122,7 +123,8 @@ class VendorCalls(VendorLook, ABC):
         at = self.reader.wire.clock.monotonic()
         reading = super().read(keys, links_of=links_of)
         self._seen = {k: (at, self._content(r)) for k, r in reading.records.items()}
-        self._taker |= {k: r.deleted_by for k, r in reading.records.items() if k in self._taker or r.deleted_by is not None}
+        self._taker = {k: r.deleted_by for k, r in reading.records.items()}
+        self._live = {k for k, r in reading.records.items() if isinstance(r, Record) and not r.deleted}
         return reading
 
     def _content(self, found: Record | Absent) -> str | None:
