@@ -122,10 +122,11 @@ def listing(state: State, call: Call, module: str) -> Response:
     cap = int(state.switches["record_cap"])
     if offset >= cap:
         raise Refusal(400, "PAGINATION_LIMIT_EXCEEDED", "the limit of records is exceeded", {"limit": cap})
-    where, values = "module = ? AND life = 'live'", [module]
+    where = "module = ? AND life = 'live'"
+    values: list[str | float] = [module]
     if since:
         try:
-            where, values = where + " AND modified > ?", [module, parse_moment(since)]  # type: ignore[list-item]
+            where, values = where + " AND modified > ?", [module, parse_moment(since)]
         except ValueError:
             raise Refusal(400, "INVALID_DATA", "the header given is invalid", {"header": "If-Modified-Since"}) from None
     if module == "Leads" and call.query.get("converted") != "both":
